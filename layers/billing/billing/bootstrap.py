@@ -1,0 +1,55 @@
+"""Builds the table, the Stripe client and the settings once a process, each on first use."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from billing.secret import SecretStore
+from billing.settings import Settings
+from billing.table.store import Table
+
+if TYPE_CHECKING:
+    from billing.stripe_api import StripeApi
+
+# Well inside every function's timeout: three attempts of a call that usually takes milliseconds.
+_BOTO = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@cache
+def settings() -> Settings:
+    return Settings()
+
+
+@cache
+def table() -> Table:
+    return Table(boto3.client("dynamodb", config=_BOTO), settings().table_name)
+
+
+@cache
+def secrets() -> SecretStore:
+    return SecretStore(settings().stripe_secret_arn)
+
+
+def stripe() -> "StripeApi":
+    """With the present API key: a rotated one is taken up without a deployment."""
+    return _stripe(secrets().read().api_key)
+
+
+@cache
+def _stripe(api_key: str) -> "StripeApi":
+    from billing.stripe_api import StripeApi  # noqa: PLC0415 - most webhooks never ask Stripe, and it costs 200 ms
+
+    return StripeApi(api_key, settings().stripe_api_base)
+
+
+def fetch(kind: str, object_id: str) -> tuple[dict[str, Any], str, str]:
+    """`StripeApi.fetch`, with the client built when the first event needs it."""
+    return stripe().fetch(kind, object_id)
+
+
+def reset() -> None:
+    """Forgets everything built, for a test that changes the environment."""
+    for built in (settings, table, secrets, _stripe):
+        built.cache_clear()

@@ -1,0 +1,11 @@
+"""Ids of tenants, plans and invoices are opaque: 1-64 characters of `A-Z a-z 0-9 _ -`."""
+
+import re
+from typing import Final
+
+PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None

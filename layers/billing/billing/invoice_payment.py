@@ -1,0 +1,108 @@
+"""A tenant pays an invoice: the client secret of the one PaymentIntent that pays it."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from billing.domain.caller import Caller
+from billing.domain.entities import Invoice, Payment, PaymentStatus
+from billing.domain.invoicing import PAYABLE
+from billing.errors import (
+    Contention,
+    Forbidden,
+    InvoiceNotFound,
+    InvoiceNotPayable,
+    RevisionConflict,
+    StripeNotFound,
+)
+from billing.parameters import PayInvoice
+from billing.stripe_api import PaymentIntent, StripeApi
+from billing.table import keys
+from billing.table.store import Table
+
+MAX_TRIES: Final = 4
+_STILL_PAYABLE: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+
+
+def client_secret(table: Table, stripe: StripeApi, caller: Caller, wanted: PayInvoice) -> str:
+    """Raises `InvoiceNotFound`, `InvoiceNotPayable`, `Contention` and what `StripeApi` raises."""
+    tenant_id = _owner(table, caller, wanted.invoice_id)
+    for _ in range(MAX_TRIES):
+        invoice = table.get(Invoice, keys.invoice(tenant_id, wanted.invoice_id))
+        if invoice is None:
+            raise _unknown()
+        if invoice.status not in PAYABLE:
+            raise InvoiceNotPayable(f"The invoice is {invoice.status}; nothing is left to pay.")
+        if invoice.stripe_invoice_id:
+            return _secret_of_stripe(stripe, invoice.stripe_invoice_id)
+        try:
+            return _secret_of_own(table, stripe, invoice)
+        except RevisionConflict:
+            continue
+    raise Contention("Another payment of this invoice is being started; try again.", retry_after=1)
+
+
+def _owner(table: Table, caller: Caller, invoice_id: str) -> str:
+    """A tenant's token reads under its own tenant only, so another tenant's invoice does not exist for it."""
+    if caller.is_admin:
+        pointers = (keys.own_invoice_pointer(invoice_id), keys.stripe_pointer(invoice_id))
+        found = table.read(pointers)
+        owner = next((found[key].get("tenantId") for key in pointers if key in found), None)
+        if owner is None:
+            raise _unknown()
+        return str(owner)
+    if caller.tenant_id is None:
+        raise Forbidden("The token names no tenant.")
+    return caller.tenant_id
+
+
+def _unknown() -> InvoiceNotFound:
+    return InvoiceNotFound("There is no invoice with this id.")
+
+
+def _secret_of_stripe(stripe: StripeApi, invoice_id: str) -> str:
+    """An invoice that Stripe owns is paid by its own secret: a second PaymentIntent would charge twice."""
+    try:
+        status, secret = stripe.invoice_secret(invoice_id)
+    except StripeNotFound as error:
+        raise InvoiceNotPayable("Stripe does not have this invoice any more.") from error
+    if status != "open" or not secret:
+        raise InvoiceNotPayable(f"The invoice is {status} at Stripe; nothing is left to pay here.")
+    return secret
+
+
+def _secret_of_own(table: Table, stripe: StripeApi, invoice: Invoice) -> str:
+    """The invoice's PaymentIntent as long as it can be paid, else the next one.
+
+    The idempotency key counts the attempts: whoever asks with the same key, at the same time or after a crash
+    between Stripe's answer and our write, gets the same PaymentIntent.
+    """
+    if invoice.stripe_payment_intent_id:
+        intent = stripe.payment_intent(invoice.stripe_payment_intent_id)
+        if intent.status in _STILL_PAYABLE:
+            return intent.client_secret
+        _check_closed(table, invoice, intent)
+    tenant = table.tenant(invoice.tenant_id)
+    intent = _create(stripe, invoice, invoice.payment_attempt + 1, tenant.stripe_customer_id if tenant else None)
+    table.write([replace(invoice, stripe_payment_intent_id=intent.id, payment_attempt=invoice.payment_attempt + 1)])
+    return intent.client_secret
+
+
+def _check_closed(table: Table, invoice: Invoice, intent: PaymentIntent) -> None:
+    """Raises unless the PaymentIntent came to its end: canceled, or succeeded and counted."""
+    payment = table.get(Payment, keys.payment(invoice.tenant_id, intent.id))
+    counted = payment is not None and payment.status is PaymentStatus.SUCCEEDED
+    if intent.status == "canceled" or (intent.status == "succeeded" and counted):
+        return
+    raise InvoiceNotPayable("A payment of this invoice is under way; its result is recorded in a moment.")
+
+
+def _create(stripe: StripeApi, invoice: Invoice, attempt: int, customer_id: str | None) -> PaymentIntent:
+    parameters: dict[str, Any] = {
+        "amount": invoice.amount_remaining,
+        "currency": invoice.currency,
+        "automatic_payment_methods": {"enabled": True},
+        "metadata": {"tenantId": invoice.tenant_id, "invoiceId": invoice.invoice_id},
+    }
+    optional = {"customer": customer_id, "description": invoice.description}
+    parameters |= {name: value for name, value in optional.items() if value}
+    return stripe.create_payment_intent(parameters, f"pay-{invoice.tenant_id}-{invoice.invoice_id}-{attempt}")

@@ -1,0 +1,10 @@
+"""The logger and the metrics of every function. Logs are JSON and hold ids, never secrets, cards or addresses."""
+
+from typing import Final
+
+from aws_lambda_powertools import Logger, Metrics
+
+NAMESPACE: Final = "Billing"
+
+logger = Logger(service="billing")
+metrics = Metrics(namespace=NAMESPACE, service="billing")

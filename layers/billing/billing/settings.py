@@ -1,0 +1,57 @@
+"""The typed environment of a function, each variable read on first use.
+
+A function has just the variables that it needs, so that nothing is read before somebody asks for it.
+"""
+
+import os
+from functools import cached_property
+
+from billing.errors import Misconfigured
+
+DEFAULT_STRIPE_API_BASE = "https://api.stripe.com"
+
+
+def _required(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise Misconfigured(f"The environment variable {name} is not set.")
+    return value
+
+
+class Settings:
+    """What `template.yaml` sets. Raises `Misconfigured` at the first use of a variable that is not there."""
+
+    @cached_property
+    def table_name(self) -> str:
+        return _required("TABLE_NAME")
+
+    @cached_property
+    def stripe_secret_arn(self) -> str:
+        """The Secrets Manager secret: JSON with `api-key` and `webhook-secret` (one, or a list while it is rolled)."""
+        return _required("STRIPE_SECRET_ARN")
+
+    @cached_property
+    def stripe_api_base(self) -> str:
+        """Another address than Stripe's own only on a developer's machine."""
+        return os.environ.get("STRIPE_API_BASE") or DEFAULT_STRIPE_API_BASE
+
+    @cached_property
+    def tenant_claim(self) -> str:
+        return _required("TENANT_CLAIM")
+
+    @cached_property
+    def success_url(self) -> str:
+        return _required("CHECKOUT_SUCCESS_URL")
+
+    @cached_property
+    def cancel_url(self) -> str:
+        return _required("CHECKOUT_CANCEL_URL")
+
+    @cached_property
+    def portal_return_url(self) -> str:
+        return _required("PORTAL_RETURN_URL")
+
+    @cached_property
+    def return_origins(self) -> frozenset[str]:
+        """Origins (`https://app.example.com`, comma-separated in the variable) that the portal may send people to."""
+        return frozenset(part.strip().rstrip("/") for part in _required("RETURN_ORIGINS").split(",") if part.strip())

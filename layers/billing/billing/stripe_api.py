@@ -1,0 +1,215 @@
+"""The only importer of stripe: the few calls that billing makes, in plain values, and what their failures mean.
+
+Every call carries an idempotency key or changes nothing, has bounded time, and is not begun when the invocation could
+end before it: one attempt takes at most CONNECT + READ seconds, and is repeated once (the SDK keeps the key).
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from http import HTTPStatus
+from json import dumps
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import stripe
+
+from billing import clock, deadline
+from billing.errors import (
+    CardDeclined,
+    StripeNotFound,
+    StripeRateLimited,
+    StripeRejected,
+    StripeUnavailable,
+)
+from billing.observability import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONNECT_SECONDS: Final = 1.0
+READ_SECONDS: Final = 4.0
+RETRIES: Final = 1
+BACKOFF_SECONDS: Final = 1.0  # the SDK sleeps at most this long before its first retry
+WORST_CASE_SECONDS: Final = (CONNECT_SECONDS + READ_SECONDS) * (1 + RETRIES) + BACKOFF_SECONDS * RETRIES
+RETRY_AFTER_SECONDS: Final = 5
+
+stripe.enable_telemetry = False  # it writes a file under the home folder; a Lambda has none
+
+
+@dataclass(frozen=True)
+class Session:
+    id: str
+    status: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class PaymentIntent:
+    id: str
+    status: str
+    client_secret: str
+
+
+@dataclass(frozen=True)
+class Price:
+    """`amount` in minor units; None where Stripe computes it (tiers, decimals below a minor unit)."""
+
+    id: str
+    amount: int | None
+    currency: str
+    interval: str | None
+    interval_count: int
+    active: bool
+
+
+def idempotency_key(scope: str, parameters: Mapping[str, Any]) -> str:
+    """`scope` plus a hash of the parameters: Stripe refuses a key that comes again with others."""
+    return f"{scope}-{sha256(dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+class StripeApi:
+    """Raises `StripeNotFound`, `StripeUnavailable`, `StripeRateLimited`, `StripeRejected`, `CardDeclined`."""
+
+    def __init__(self, api_key: str, base: str) -> None:
+        self._client = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": base},
+            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
+            max_network_retries=RETRIES,
+        )
+        self._v1 = self._client.v1
+
+    # -- customers
+
+    def create_customer(self, tenant_id: str) -> str:
+        """The same customer however often it is asked for within Stripe's 24 hours of idempotency."""
+        parameters: Any = {"metadata": {"tenantId": tenant_id}}
+        with _calling("customers.create"):
+            key = idempotency_key(f"customer-{tenant_id}", parameters)
+            return self._v1.customers.create(parameters, {"idempotency_key": key}).id
+
+    def customer_tenant(self, customer_id: str) -> str | None:
+        """The tenant that Stripe's customer names in its metadata; a deleted customer is not found."""
+        with _calling("customers.retrieve"):
+            customer = self._v1.customers.retrieve(customer_id).to_dict()
+        if customer.get("deleted"):
+            raise StripeNotFound(customer_id)
+        return (customer.get("metadata") or {}).get("tenantId")
+
+    # -- checkout and portal
+
+    def create_checkout_session(self, parameters: Mapping[str, Any], scope: str) -> Session:
+        with _calling("checkout.sessions.create"):
+            key = idempotency_key(scope, parameters)
+            return _session(self._v1.checkout.sessions.create(parameters, {"idempotency_key": key}))  # type: ignore[arg-type]
+
+    def checkout_session(self, session_id: str) -> Session:
+        with _calling("checkout.sessions.retrieve"):
+            return _session(self._v1.checkout.sessions.retrieve(session_id))
+
+    def expire_checkout_session(self, session_id: str) -> None:
+        with _calling("checkout.sessions.expire"):
+            options: Any = {"idempotency_key": f"expire-{session_id}"}
+            self._v1.checkout.sessions.expire(session_id, options=options)
+
+    def create_portal_session(self, customer_id: str, return_url: str) -> str:
+        with _calling("billing_portal.sessions.create"):
+            return self._v1.billing_portal.sessions.create({"customer": customer_id, "return_url": return_url}).url
+
+    # -- prices, PaymentIntents, invoices
+
+    def price(self, price_id: str) -> Price:
+        with _calling("prices.retrieve"):
+            price = self._v1.prices.retrieve(price_id).to_dict()
+        recurring = price.get("recurring") or {}
+        return Price(
+            id=price["id"],
+            amount=price.get("unit_amount"),
+            currency=price["currency"],
+            interval=recurring.get("interval"),
+            interval_count=recurring.get("interval_count") or 1,
+            active=price["active"],
+        )
+
+    def create_payment_intent(self, parameters: Mapping[str, Any], scope: str) -> PaymentIntent:
+        with _calling("payment_intents.create"):
+            key = idempotency_key(scope, parameters)
+            return _intent(self._v1.payment_intents.create(parameters, {"idempotency_key": key}))  # type: ignore[arg-type]
+
+    def payment_intent(self, payment_intent_id: str) -> PaymentIntent:
+        with _calling("payment_intents.retrieve"):
+            return _intent(self._v1.payment_intents.retrieve(payment_intent_id))
+
+    def invoice_secret(self, invoice_id: str) -> tuple[str, str | None]:
+        """Status of Stripe's own invoice, and the client secret that pays it (None when there is nothing to pay)."""
+        with _calling("invoices.retrieve"):
+            invoice = self._v1.invoices.retrieve(invoice_id, {"expand": ["confirmation_secret"]}).to_dict()
+        return invoice["status"], (invoice.get("confirmation_secret") or {}).get("client_secret")
+
+    # -- the state of an object, for the webhook
+
+    def fetch(self, kind: str, object_id: str) -> tuple[dict[str, Any], str, str]:
+        """An object as Stripe has it now, and the interval, by Stripe's own clock, in which it was read.
+
+        The response's `Date` is no earlier than the read, and the read no earlier than the request: the interval
+        begins at the `Date` less the time that the request took, rounded towards the past. `kind` is Stripe's name
+        of the object: subscription, invoice or payment_intent.
+        """
+        retrieve: dict[str, Callable[[], Any]] = {
+            "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
+            "invoice": lambda: self._v1.invoices.retrieve(object_id, {"expand": ["payments"]}),
+            "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id),
+        }
+        began = monotonic()
+        with _calling(f"{kind}.retrieve"):
+            answer = retrieve[kind]()
+        took = monotonic() - began
+        read_by = parsedate_to_datetime(answer.last_response.headers["date"]).timestamp()
+        return answer.to_dict(), clock.iso(read_by - ceil(took)), clock.iso(read_by)
+
+
+def _session(session: Any) -> Session:
+    return Session(id=session.id, status=session.status, url=session.url)
+
+
+def _intent(intent: Any) -> PaymentIntent:
+    return PaymentIntent(id=intent.id, status=intent.status, client_secret=intent.client_secret)
+
+
+@contextmanager
+def _calling(what: str) -> "Iterator[None]":
+    if deadline.remaining() < WORST_CASE_SECONDS:
+        raise StripeUnavailable("Stripe answers too slowly; try again.", retry_after=RETRY_AFTER_SECONDS)
+    try:
+        yield
+    except stripe.StripeError as error:
+        logger.warning(
+            "stripe call failed",
+            extra={
+                "call": what,
+                "stripe_request_id": error.request_id,
+                "http_status": error.http_status,
+                "code": error.code,
+                "error": type(error).__name__,
+            },
+        )
+        raise _meaning(error) from error
+
+
+def _meaning(error: stripe.StripeError) -> Exception:
+    status = error.http_status
+    if isinstance(error, stripe.RateLimitError) or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return StripeRateLimited("Stripe is rate limiting us; try again.", retry_after=RETRY_AFTER_SECONDS)
+    # 409: another request with the same idempotency key is still under way.
+    # None: no answer at all.
+    if status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.CONFLICT:
+        return StripeUnavailable("Stripe did not answer; try again.", retry_after=RETRY_AFTER_SECONDS)
+    if isinstance(error, stripe.CardError):
+        return CardDeclined("The card was declined; use another one.")
+    if status == HTTPStatus.NOT_FOUND:
+        return StripeNotFound(error.code or "")
+    return StripeRejected("Stripe refused the request; the operator finds Stripe's request id in the log.")

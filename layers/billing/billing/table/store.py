@@ -1,0 +1,220 @@
+"""The one table: consistent reads, and transactions in which every item is written on the revision that was read."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from billing import clock
+from billing.domain.entities import Entity, Plan, Subscription, Tenant
+from billing.errors import RecordDone, RevisionConflict
+from billing.table import items, keys
+from billing.table.keys import Key
+from billing.table.records import OPEN, RETENTION_SECONDS, Record, RecordStatus
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+_BATCH = 100  # BatchGetItem's limit
+_OPEN_VALUES = {f":{status.lower()}": status for status in sorted(OPEN)}
+_STILL_OPEN = f"#status IN ({', '.join(_OPEN_VALUES)})"
+_LOST_RACE = {"ConditionalCheckFailed", "TransactionConflict"}
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Names the owner of an id. Never changes hands: a write that would make it do so is a `RevisionConflict`."""
+
+    key: Key
+    tenant_id: str | None = None
+    plan_id: str | None = None
+
+
+class Table:
+    """Every read is strongly consistent. Times come from this machine's clock and decide nothing."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    # -- reading
+
+    def read(self, wanted: Iterable[Key]) -> dict[Key, items.Item]:
+        """The items that exist, in one round trip (each is consistent by itself, the set is no snapshot)."""
+        pending: list[Any] = [items.dump(key._asdict()) for key in dict.fromkeys(wanted)]
+        found: dict[Key, items.Item] = {}
+        while pending:
+            answer = self._client.batch_get_item(
+                RequestItems={self._name: {"Keys": pending[:_BATCH], "ConsistentRead": True}}
+            )
+            left = answer["UnprocessedKeys"].get(self._name)
+            pending = [*pending[_BATCH:], *(left["Keys"] if left else [])]
+            for raw in answer["Responses"].get(self._name, []):
+                item = items.load(raw)
+                found[Key(item["PK"], item["SK"])] = item
+        return found
+
+    def get[E: Entity](self, kind: type[E], key: Key) -> E | None:
+        raw = self._client.get_item(TableName=self._name, Key=items.dump(key._asdict()), ConsistentRead=True)
+        return items.entity(kind, items.load(raw["Item"])) if "Item" in raw else None
+
+    def plan(self, plan_id: str) -> Plan | None:
+        return self.get(Plan, keys.plan(plan_id))
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        return self.get(Tenant, keys.tenant(tenant_id))
+
+    def owner(self, key: Key) -> str | None:
+        """The tenant that a pointer names."""
+        found = self.read([key]).get(key)
+        return found.get("tenantId") if found else None
+
+    def subscriptions(self, tenant_id: str) -> list[Subscription]:
+        """Every subscription of a tenant, ended ones too.
+
+        Call it after the tenant was read, never before: every change of a subscription also writes its tenant, so a
+        write on the tenant's revision proves that this list was complete and current.
+        """
+        partition, prefix = keys.subscriptions(tenant_id)
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            ConsistentRead=True,
+            KeyConditionExpression="PK = :pk AND begins_with(SK, :sk)",
+            ExpressionAttributeValues=items.dump({":pk": partition, ":sk": prefix}),
+        )
+        return [items.entity(Subscription, items.load(raw)) for page in pages for raw in page["Items"]]
+
+    # -- writing
+
+    def write(self, entities: Sequence[Entity], pointers: Sequence[Pointer] = ()) -> None:
+        """All or nothing, each entity on its revision. Raises `RevisionConflict`."""
+        self._transact([*self._puts(entities, ""), *map(self._put_pointer, pointers)])
+
+    def commit(self, record: Record, entities: Sequence[Entity], pointers: Sequence[Pointer]) -> None:
+        """Closes the record and writes what its event changed, in one transaction.
+
+        Raises `RecordDone` when another delivery closed it, `RevisionConflict` when an entity was written meanwhile.
+        """
+        close: TransactWriteItemTypeDef = {"Update": self._closing(record)}  # type: ignore[typeddict-item]
+        self._transact([close, *self._puts(entities, record.event_id), *map(self._put_pointer, pointers)], closes=True)
+
+    # -- event records
+
+    def open_record(self, record: Record) -> Record | None:
+        """Writes the record if the event is new (None), else returns the one that is there."""
+        item = items.attributes(record) | keys.event(record.event_id)._asdict()
+        item["expiresAt"] = int(time.time()) + RETENTION_SECONDS
+        try:
+            self._client.put_item(
+                TableName=self._name,
+                Item=items.dump(item),
+                ConditionExpression="attribute_not_exists(PK)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return _record(items.load(error.response["Item"]))  # type: ignore[typeddict-item]
+        return None
+
+    def record(self, event_id: str) -> Record | None:
+        key = keys.event(event_id)
+        found = self.read([key]).get(key)
+        return _record(found) if found else None
+
+    def close_record(self, record: Record) -> None:
+        """For an event that changes nothing. Raises `RecordDone`."""
+        self._update_open(self._closing(record))
+
+    def fail_record(self, record: Record, error: str) -> None:
+        """Marks the record for an operator to see; the next delivery tries again. Raises `RecordDone`."""
+        now = clock.now()
+        self._update_open(
+            {
+                "TableName": self._name,
+                "Key": items.dump(keys.event(record.event_id)._asdict()),
+                "UpdateExpression": "SET #status = :failed, #error = :error, lastSeenAt = :now, failedStatus = :failed"
+                + (", tenantId = :tenant" if record.tenant_id else "")
+                + " ADD attempts :one",
+                "ConditionExpression": _STILL_OPEN,
+                "ExpressionAttributeNames": {"#status": "status", "#error": "error"},
+                "ExpressionAttributeValues": items.dump(
+                    {**_OPEN_VALUES, ":error": error, ":now": now, ":one": 1}
+                    | ({":tenant": record.tenant_id} if record.tenant_id else {})
+                ),
+            }
+        )
+
+    # -- how
+
+    def _closing(self, record: Record) -> dict[str, Any]:
+        values = {":status": record.status, ":now": clock.now(), ":reason": record.reason, ":tenant": record.tenant_id}
+        present = {name: value for name, value in values.items() if value is not None}
+        sets = {":status": "#status", ":now": "processedAt", ":reason": "reason", ":tenant": "tenantId"}
+        return {
+            "TableName": self._name,
+            "Key": items.dump(keys.event(record.event_id)._asdict()),
+            "UpdateExpression": "SET "
+            + ", ".join(f"{sets[name]} = {name}" for name in present)
+            + " REMOVE failedStatus, #error",
+            "ConditionExpression": _STILL_OPEN,
+            "ExpressionAttributeNames": {"#status": "status", "#error": "error"},
+            "ExpressionAttributeValues": items.dump(present | _OPEN_VALUES),
+        }
+
+    def _update_open(self, update: dict[str, Any]) -> None:
+        try:
+            self._client.update_item(**update)
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            raise RecordDone from error
+
+    def _puts(self, entities: Sequence[Entity], event_id: str) -> Iterable["TransactWriteItemTypeDef"]:
+        now = clock.now()
+        for entity in entities:
+            item = items.attributes(entity) | keys.of(entity)._asdict()
+            item |= {"revision": entity.revision + 1, "createdAt": entity.created_at or now, "updatedAt": now}
+            if event_id:
+                item["eventId"] = event_id
+            unchanged = "revision = :read" if entity.revision else "attribute_not_exists(PK)"
+            put: dict[str, Any] = {
+                "TableName": self._name,
+                "Item": items.dump(item),
+                "ConditionExpression": unchanged,
+            }
+            if entity.revision:
+                put["ExpressionAttributeValues"] = items.dump({":read": entity.revision})
+            yield {"Put": put}  # type: ignore[typeddict-item]
+
+    def _put_pointer(self, pointer: Pointer) -> "TransactWriteItemTypeDef":
+        name, owner = ("planId", pointer.plan_id) if pointer.plan_id else ("tenantId", pointer.tenant_id)
+        return {
+            "Put": {
+                "TableName": self._name,
+                "Item": items.dump(pointer.key._asdict() | {name: owner}),
+                "ConditionExpression": "attribute_not_exists(PK) OR #owner = :owner",
+                "ExpressionAttributeNames": {"#owner": name},
+                "ExpressionAttributeValues": items.dump({":owner": owner}),
+            }
+        }
+
+    def _transact(self, writes: Sequence["TransactWriteItemTypeDef"], *, closes: bool = False) -> None:
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]
+            if closes and reasons[0] == "ConditionalCheckFailed":
+                raise RecordDone from error
+            if _LOST_RACE.intersection(reasons):
+                raise RevisionConflict from error
+            raise
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "TransactionConflictException":
+                raise RevisionConflict from error
+            raise
+
+
+def _record(item: items.Item) -> Record:
+    values = {f.name: item[items.camel(f.name)] for f in fields(Record) if items.camel(f.name) in item}
+    values["status"] = RecordStatus(values["status"])
+    return Record(**values)
