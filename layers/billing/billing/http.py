@@ -30,7 +30,6 @@ def endpoint(handler: Handler) -> Handler:
     """Makes every failure a problem document (RFC 9457), and one the caller may see."""
 
     @wraps(handler)
-    @metrics.log_metrics
     def wrapped(event: Event, context: LambdaContext) -> Response:
         deadline.start(context)
         request_id = event.get("requestContext", {}).get("requestId") or context.aws_request_id
@@ -44,6 +43,9 @@ def endpoint(handler: Handler) -> Handler:
             logger.exception("unexpected failure")
             metrics.add_metric("UnexpectedFailure", MetricUnit.Count, 1)
             return _problem(BillingError("Something went wrong on our side; the request id finds it."), request_id)
+        finally:
+            if metrics.metric_set:
+                metrics.flush_metrics()
 
     return wrapped
 

@@ -6,5 +6,5 @@ from aws_lambda_powertools import Logger, Metrics
 
 NAMESPACE: Final = "Billing"
 
-logger = Logger(service="billing")
+logger = Logger(service="billing", serialize_stacktrace=False)
 metrics = Metrics(namespace=NAMESPACE, service="billing")

@@ -1,0 +1,1 @@
+"""The local stack: gateway, functions, AWS and Stripe stand-ins. Never deployed."""

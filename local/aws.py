@@ -1,0 +1,68 @@
+"""AWS on this machine: moto, or for DynamoDB the real engine of DynamoDB Local, behind one address."""
+
+from collections.abc import Iterable
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+from botocore.config import Config
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+REGION = "eu-west-1"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+}
+
+_PASSED_ON = ("content-type", "x-amzn-requestid", "x-amz-crc32")
+
+
+class Aws:
+    """A WSGI application. `dynamodb_url`: where DynamoDB Local listens; without it moto plays DynamoDB too.
+
+    moto does not isolate concurrent writers from each other, DynamoDB does: so moto gets one request at a time.
+    """
+
+    def __init__(self, dynamodb_url: str = "") -> None:
+        self._dynamodb_url = dynamodb_url
+        self._moto: Any = DomainDispatcherApplication(create_backend_app)
+        self._lock = Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if self._dynamodb_url and environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+            return self._forward(Request(environ))(environ, start_response)
+        with self._lock:
+            return list(self._moto(environ, start_response))
+
+    def _forward(self, request: Request) -> Response:
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        answer = requests.post(self._dynamodb_url, request.get_data(), headers=headers, timeout=30)
+        passed = {n: v for n, v in answer.headers.items() if n.lower() in _PASSED_ON}
+        return Response(answer.content, answer.status_code, passed)
+
+
+def dynamodb(endpoint: str) -> "DynamoDBClient":
+    return boto3.client("dynamodb", **_local(endpoint))
+
+
+def secretsmanager(endpoint: str) -> "SecretsManagerClient":
+    return boto3.client("secretsmanager", **_local(endpoint))
+
+
+def _local(endpoint: str) -> dict[str, Any]:
+    return {
+        "endpoint_url": endpoint,
+        "region_name": REGION,
+        "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        "config": Config(retries={"total_max_attempts": 2}),
+    }

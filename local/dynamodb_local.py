@@ -1,0 +1,77 @@
+"""AWS's own DynamoDB Local: fetched once from the npm registry, checked, run in memory. Needs Java 17 and npm."""
+
+import hashlib
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from typing import Final
+
+PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
+SHA256: Final = "3503ffac19f183407909fecdacf4db51ab1fdad1da7b2f177016670b2d80e4b9"
+_START_SECONDS: Final = 30
+
+
+def fetch(folder: Path) -> Path:
+    """The folder of DynamoDBLocal.jar. Raises `RuntimeError` with what is missing."""
+    emulator = folder / "package" / "emulator"
+    if (emulator / "DynamoDBLocal.jar").exists():
+        return emulator
+    npm = shutil.which("npm")
+    if not npm or not shutil.which("java"):
+        raise RuntimeError("DYNAMODB=local needs java (17) and npm on the PATH.")
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = subprocess.run(
+        [npm, "pack", "--silent", PACKAGE], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.split()[-1]
+    archive = folder / packed
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
+        raise RuntimeError(f"{archive} is not the {PACKAGE} that this was written for.")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return emulator
+
+
+class DynamoDBLocal:
+    """A running server at `url`, its data gone when it is closed."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        emulator = fetch(folder)
+        java = shutil.which("java") or "java"
+        command = [
+            java,
+            "-Djava.library.path=./DynamoDBLocal_lib",
+            "-jar",
+            "DynamoDBLocal.jar",
+            "-inMemory",
+            "-sharedDb",
+        ]
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = (folder / "dynamodb-local.log").open("wb")
+        self._process = subprocess.Popen(
+            [*command, "-inMemory", "-sharedDb", "-port", str(port), "-disableTelemetry"],
+            cwd=emulator,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        try:
+            self._wait(port)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+
+    def _wait(self, port: int) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"DynamoDB Local did not start; see {self._log.name}")

@@ -1,0 +1,78 @@
+"""What the local stack starts with: three plans, a tenant with its Stripe customer, an invoice to pay.
+
+Everything goes in the way a platform team would bring it in: prices at Stripe, plans and invoices through the admin
+API. Only the tenant's link to an existing customer is written directly, as a migration would.
+"""
+
+from typing import Any, Final
+
+import requests
+import stripe
+
+from billing.domain.entities import Tenant
+from billing.table import keys
+from billing.table.store import Pointer, Table
+from local import template
+from local.aws import dynamodb
+from local.stack import ADMIN_SCOPE, Stack
+
+TENANT: Final = "550e8400"
+CUSTOMER: Final = "cus_abc123"
+INVOICE: Final = "inv-001"
+PLANS: Final = {"plan-starter": ("Starter", 1900), "plan-pro": ("Pro", 4900), "plan-enterprise": ("Enterprise", 19900)}
+MONEY_DUE: Final[dict[str, Any]] = {
+    "amount": 25000,
+    "currency": "usd",
+    "dueDate": "2030-01-31",
+    "description": "Set-up",
+}
+_TIMEOUT: Final = 60
+
+
+def seed(stack: Stack) -> str:
+    """Says what is there."""
+    client = stripe.StripeClient(stack.api_key, base_addresses={"api": stack.stripe_base})
+    customer = _customer(stack, client)
+    tenant = Tenant(tenant_id=TENANT, stripe_customer_id=customer)
+    table = Table(dynamodb(stack.aws_url), template.TABLE_NAME)
+    table.write([tenant], [Pointer(keys.stripe_pointer(customer), tenant_id=TENANT)])
+    for plan_id, (name, amount) in PLANS.items():
+        price = _price(client, plan_id, name, amount)
+        admin(stack, "PUT", f"/plans/{plan_id}", {"stripePriceId": price, "name": name})
+    admin(stack, "POST", f"/tenants/{TENANT}/invoices", {"invoiceId": INVOICE, **MONEY_DUE})
+    return f"tenant {TENANT} (customer {customer}), {', '.join(PLANS)}, invoice {INVOICE} (PENDING, 250.00 USD)"
+
+
+def admin(stack: Stack, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Calls an admin endpoint of the stack. Raises `RuntimeError` with the problem document."""
+    headers = {"Authorization": f"Bearer {stack.token(None, ADMIN_SCOPE)}"}
+    url = f"{stack.api_url}/api/v1/billing{path}"
+    answer = requests.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
+    if not answer.ok:
+        raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+def _customer(stack: Stack, client: stripe.StripeClient) -> str:
+    if stack.stripe:
+        created = stack.stripe.store.create("customer", id=CUSTOMER, metadata={"tenantId": TENANT}, name="Acme")
+        return str(created["id"])
+    parameters: Any = {"metadata": {"tenantId": TENANT}}
+    return client.v1.customers.create(parameters, {"idempotency_key": f"local-seed-{TENANT}"}).id
+
+
+def _price(client: stripe.StripeClient, plan_id: str, name: str, amount: int) -> str:
+    """The plan's price, found again by its lookup key at a Stripe that remembers it."""
+    found = client.v1.prices.list({"lookup_keys": [plan_id]}).data
+    if found:
+        return found[0].id
+    product = client.v1.products.create({"name": name})
+    price: Any = {
+        "product": product.id,
+        "currency": "usd",
+        "unit_amount": amount,
+        "recurring": {"interval": "month"},
+        "lookup_key": plan_id,
+    }
+    return client.v1.prices.create(price).id

@@ -1,0 +1,245 @@
+"""The whole thing on this machine: `python -m local.stack` serves until Ctrl-C.
+
+Environment: `STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET` use real Stripe (test mode) instead of the stand-in,
+`STRIPE_API_BASE` another server that speaks Stripe's API, `DYNAMODB=local` DynamoDB Local instead of moto.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import struct
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local import template, tokens
+from local.aws import CREDENTIALS, Aws, dynamodb, secretsmanager
+from local.dynamodb_local import DynamoDBLocal
+from local.gateway import Gateway
+from local.runtime import Runtime
+from local.stripe.server import StripeServer
+
+LOOPBACK: Final = "127.0.0.1"
+HOST_OF_CONTAINERS: Final = "host.docker.internal"
+ADMIN_SCOPE: Final = "billing:admin"
+WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
+LOCAL_API_KEY: Final = "sk_test_local"
+LOCAL_WEBHOOK_SECRET: Final = "whsec_local"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """0: any free one."""
+
+    gateway: int = 8087
+    stripe: int = 12111
+    aws: int = 5000
+
+
+FREE: Final = Ports(0, 0, 0)
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: object) -> None:
+        """Each part keeps a log of its own."""
+
+
+class Stack:
+    """Context manager: everything runs inside it. `state` is the folder for keys, logs and the environment files."""
+
+    def __init__(self, ports: Ports | None = None, state: Path = tokens.STATE) -> None:
+        self.ports = ports or Ports()
+        self.state = state
+        self.api_key = os.environ.get("STRIPE_API_KEY") or LOCAL_API_KEY
+        self.webhook_secret = os.environ.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
+        self.stripe: StripeServer | None = None
+        self.stripe_base = os.environ.get("STRIPE_API_BASE", "")
+        if not self.stripe_base and os.environ.get("STRIPE_API_KEY"):
+            self.stripe_base = "https://api.stripe.com"
+        self.database = "moto"
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    @property
+    def webhook_url(self) -> str:
+        return self.api_url + WEBHOOK_PATH
+
+    def token(self, tenant_id: str | None, scope: str = "") -> str:
+        return tokens.issue(tenant_id, scope=scope, folder=self.state)
+
+    # -- how
+
+    def _start(self) -> None:
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.aws_url = self._start_aws()
+        if not self.stripe_base:
+            self.stripe = StripeServer(self.api_key)
+            self.stripe_base = self._serve(self.stripe, self.ports.stripe, for_containers=True)
+            self.stripe.public_url = self.stripe_base
+        self.secret_arn = self._create_resources()
+        here = {"AWS_ENDPOINT_URL": self.aws_url, "STRIPE_API_BASE": self.stripe_base}
+        functions = template.functions(self._parameters(), here)
+        logs = self.state / "logs"
+        logs.mkdir(exist_ok=True)
+        self.environment = {name: value for f in functions for name, value in f.environment.items()}
+        runtimes = {f.name: Runtime(f, logs) for f in functions}
+        for runtime in runtimes.values():
+            self._running.callback(runtime.close)
+        self.api_url = self._serve(Gateway(functions, runtimes, self.state), self.ports.gateway)
+        if self.stripe:
+            self.stripe.webhooks.url = self.webhook_url
+            self.stripe.webhooks.secret = self.webhook_secret
+            self._running.callback(self.stripe.webhooks.close)
+
+    def _start_aws(self) -> str:
+        url = ""
+        if os.environ.get("DYNAMODB") == "local":
+            self.database = "DynamoDB Local"
+            server = DynamoDBLocal(tokens.STATE / "dynamodb-local", _free_port())
+            self._running.callback(server.close)
+            url = server.url
+        return self._serve(Aws(url), self.ports.aws, for_containers=True)
+
+    def _create_resources(self) -> str:
+        dynamodb(self.aws_url).create_table(**template.table())
+        value = json.dumps({"api-key": self.api_key, "webhook-secret": self.webhook_secret})
+        return secretsmanager(self.aws_url).create_secret(Name="billing/stripe", SecretString=value)["ARN"]
+
+    def _parameters(self) -> dict[str, str]:
+        return {
+            "JwtIssuer": tokens.ISSUER,
+            "JwtAudience": tokens.AUDIENCE,
+            "ReturnOrigins": "http://localhost:3000,https://app.example.com",
+            "CheckoutSuccessUrl": "http://localhost:3000/billing/done?session={CHECKOUT_SESSION_ID}",
+            "CheckoutCancelUrl": "http://localhost:3000/billing",
+            "PortalReturnUrl": "http://localhost:3000/billing",
+            "StripeSecretArn": self.secret_arn,
+        }
+
+    def _serve(self, app: Any, port: int, *, for_containers: bool = False) -> str:
+        """Serves on the loopback address, and on Docker's bridge where there is one; never on all interfaces."""
+        server = self._listen(app, LOOPBACK, port)
+        bridge = _bridge_address()
+        if for_containers and bridge:
+            self._listen(app, bridge, server)
+        return f"http://{LOOPBACK}:{server}"
+
+    def _listen(self, app: Any, host: str, port: int) -> int:
+        server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        self._running.callback(server.server_close)
+        self._running.callback(server.shutdown)
+        return server.server_port
+
+    # -- for others
+
+    def write_environment(self) -> None:
+        """`stack.env` for shells, `sam-env.json` for `sam local`, whose containers find the host by another name."""
+        shell = {
+            "API_URL": self.api_url,
+            "STRIPE_API_BASE": self.stripe_base,
+            "AWS_ENDPOINT_URL": self.aws_url,
+            **CREDENTIALS,
+            "TABLE_NAME": template.TABLE_NAME,
+            "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
+            "TOKEN": self.token("550e8400"),
+            "ADMIN_TOKEN": self.token(None, ADMIN_SCOPE),
+        }
+        _write_private(self.state / "stack.env", "".join(f"{name}={value}\n" for name, value in shell.items()))
+        inside = {name: value.replace(LOOPBACK, HOST_OF_CONTAINERS) for name, value in self.environment.items()}
+        _write_private(self.state / "sam-env.json", json.dumps({"Parameters": inside}, indent=2))
+
+
+def temporary(ports: Ports = FREE) -> tuple[Stack, Callable[[], None]]:
+    """A stack on free ports with a state folder of its own, and what removes that."""
+    folder = Path(tempfile.mkdtemp(prefix="billing-"))
+    return Stack(ports, folder), lambda: shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _bridge_address(name: str = "docker0") -> str | None:
+    """The address of Docker's bridge on Linux. 0x8915: SIOCGIFADDR."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            answer = fcntl.ioctl(probe.fileno(), 0x8915, struct.pack("256s", name.encode()))
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[20:24])
+
+
+def main() -> None:
+    from local import seed  # noqa: PLC0415 - it needs the stack
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with Stack() as stack:
+            seeded = seed.seed(stack)
+            stack.write_environment()
+            _tell(stack, seeded)
+            stop.wait()
+    except OSError as error:
+        raise SystemExit(f"The stack cannot start: {error}") from error
+    print("stopped")
+
+
+def _tell(stack: Stack, seeded: str) -> None:
+    stripe = "the stand-in" if stack.stripe else "not ours"
+    print(
+        f"""
+  API       {stack.api_url}   every function in a process of its own; logs in .local/logs
+  Stripe    {stack.stripe_base}  ({stripe})
+  AWS       {stack.aws_url}   ({stack.database} for DynamoDB, table {template.TABLE_NAME})
+  seeded    {seeded}
+  settings  .local/stack.env, for a shell:   set -a; . .local/stack.env; set +a
+
+  curl -X POST "{stack.api_url}/api/v1/billing/stripe/checkout?tenantId=550e8400&planId=plan-pro" \\
+       -H "Authorization: Bearer ${{TOKEN}}"
+
+  Ctrl-C stops it.
+""",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

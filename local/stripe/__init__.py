@@ -1,0 +1,1 @@
+"""A stand-in for Stripe on this machine: state, consequences, signed webhooks."""

@@ -1,0 +1,58 @@
+"""Tokens as the platform's identity provider would issue them, and the authorizer's check of them."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local.template import ROOT
+
+STATE: Final = ROOT / ".local"
+ISSUER: Final = "https://platform.local"
+AUDIENCE: Final = "billing"
+TENANT_CLAIM: Final = "tenant_id"
+LIFETIME_SECONDS: Final = 30 * 24 * 3600
+
+
+def signing_key(folder: Path = STATE) -> rsa.RSAPrivateKey:
+    """This machine's own key, made on first use."""
+    path = folder / "token-key.pem"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+    loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(loaded, rsa.RSAPrivateKey)
+    return loaded
+
+
+def issue(tenant_id: str | None, *, scope: str = "", folder: Path = STATE, **claims: Any) -> str:
+    now = int(time.time())
+    payload = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME_SECONDS, "scope": scope}
+    payload |= {TENANT_CLAIM: tenant_id, "sub": f"user-of-{tenant_id}"} if tenant_id else {"sub": "operator"}
+    return jwt.encode(payload | claims, signing_key(folder), algorithm="RS256")
+
+
+def verify(token: str, folder: Path = STATE) -> dict[str, Any]:
+    """The claims. Raises `jwt.InvalidTokenError`. API Gateway takes RSA keys only and needs exp."""
+    key = signing_key(folder).public_key()
+    claims: dict[str, Any] = jwt.decode(
+        token, key, algorithms=["RS256"], audience=AUDIENCE, issuer=ISSUER, options={"require": ["exp", "iss"]}
+    )
+    return claims
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Prints a token for the local stack.")
+    parser.add_argument("tenant", nargs="?", help="the tenant's id; none: an operator")
+    parser.add_argument("--admin", action="store_true", help="with the scope billing:admin")
+    asked = parser.parse_args()
+    print(issue(asked.tenant, scope="billing:admin" if asked.admin or not asked.tenant else ""))
