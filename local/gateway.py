@@ -27,20 +27,23 @@ if TYPE_CHECKING:
 _BRACES = str.maketrans("{}", "<>")
 
 
+def routes(functions: Iterable[Function]) -> Map:
+    """Request -> (name of the function, route)."""
+    rules = [
+        Rule(route.path.translate(_BRACES), methods=[route.method], endpoint=(function.name, route))
+        for function in functions
+        for route in function.routes
+    ]
+    return Map(rules, strict_slashes=False, merge_slashes=False)
+
+
 class Gateway:
     """A WSGI application."""
 
     def __init__(self, functions: Iterable[Function], runtimes: Mapping[str, Runtime], token_folder: Path) -> None:
         self._runtimes = runtimes
         self._token_folder = token_folder
-        rules = [
-            Rule(
-                route.path.replace("{", "<").replace("}", ">"), methods=[route.method], endpoint=(function.name, route)
-            )
-            for function in functions
-            for route in function.routes
-        ]
-        self._routes = Map(rules, strict_slashes=False, merge_slashes=False)
+        self._routes = routes(functions)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return self._answer(Request(environ))(environ, start_response)

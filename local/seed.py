@@ -4,6 +4,7 @@ Everything goes in the way a platform team would bring it in: prices at Stripe, 
 API. Only the tenant's link to an existing customer is written directly, as a migration would.
 """
 
+import json
 from typing import Any, Final
 
 import requests
@@ -15,6 +16,7 @@ from billing.table.store import Pointer, Table
 from local import template
 from local.aws import dynamodb
 from local.stack import ADMIN_SCOPE, Stack
+from local.stripe.store import Store
 
 TENANT: Final = "550e8400"
 CUSTOMER: Final = "cus_abc123"
@@ -31,6 +33,8 @@ _TIMEOUT: Final = 60
 
 def seed(stack: Stack) -> str:
     """Says what is there."""
+    if stack.stripe:
+        _bring_in_samples(stack.stripe.store)
     client = stripe.StripeClient(stack.api_key, base_addresses={"api": stack.stripe_base})
     customer = _customer(stack, client)
     tenant = Tenant(tenant_id=TENANT, stripe_customer_id=customer)
@@ -54,6 +58,12 @@ def admin(stack: Stack, method: str, path: str, body: dict[str, Any]) -> dict[st
     return created
 
 
+def _bring_in_samples(store: Store) -> None:
+    """The objects that the files of events/stripe speak of, so that what they make a function fetch is there."""
+    for path in sorted((template.ROOT / "events" / "stripe").glob("*.json")):
+        store.add(json.loads(path.read_text())["data"]["object"])
+
+
 def _customer(stack: Stack, client: stripe.StripeClient) -> str:
     if stack.stripe:
         created = stack.stripe.store.create("customer", id=CUSTOMER, metadata={"tenantId": TENANT}, name="Acme")
@@ -63,7 +73,7 @@ def _customer(stack: Stack, client: stripe.StripeClient) -> str:
 
 
 def _price(client: stripe.StripeClient, plan_id: str, name: str, amount: int) -> str:
-    """The plan's price, found again by its lookup key at a Stripe that remembers it."""
+    """The plan's price, found by its lookup key where Stripe has it already."""
     found = client.v1.prices.list({"lookup_keys": [plan_id]}).data
     if found:
         return found[0].id

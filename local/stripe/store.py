@@ -54,6 +54,16 @@ class Store:
         self._objects.setdefault(kind, {})[thing["id"]] = thing
         return thing
 
+    def add(self, thing: Object) -> None:
+        """Takes an object in as it is, and those inside it."""
+        self._objects.setdefault(thing["object"], {})[thing["id"]] = thing
+        for item in (thing.get("items") or {}).get("data", []):
+            self.add(item)
+            self.add(item["price"])
+
+    def forget(self, kind: str) -> None:
+        self._objects.pop(kind, None)
+
     def get(self, kind: str, object_id: str) -> Object:
         try:
             return self._objects[kind][object_id]

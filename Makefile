@@ -1,0 +1,59 @@
+# Two commands are enough: `make demo` and `make test`. Both set up what they need in .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.13 || command -v python3)
+BIN := .venv/bin
+export PYTHONPATH := layers/billing:.
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup demo up token sign test lint types format template build check clean
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv/ready: requirements-dev.txt layers/billing/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || \
+	  { echo "Python 3.13 is needed: $(PYTHON) is not there or another version. Try: make PYTHON=/path/to/python3.13"; exit 1; }
+	@echo "Setting up .venv (once; about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+setup: .venv/ready ## Everything that the other targets need, in .venv
+
+demo: setup ## One tenant's life, from checkout to cancellation, on a stack of its own
+	@$(BIN)/python -m local.demo
+
+up: setup ## The local stack on 127.0.0.1:8087, until Ctrl-C
+	@$(BIN)/python -m local.stack
+
+token: setup ## A token for the local stack: make token TENANT=550e8400; without TENANT, an operator's
+	@$(BIN)/python -m local.tokens $(TENANT)
+
+sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
+	@$(BIN)/python -m local.sign $(EVENT)
+
+test: setup ## All tests; those of `sam local` where a Docker engine answers
+	@$(BIN)/pytest $(TESTS)
+
+lint: setup ## ruff, and the direction of the imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: setup ## mypy --strict
+	@$(BIN)/mypy
+
+format: setup ## Formats the code
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+template: setup ## sam validate --lint
+	@$(BIN)/sam validate --lint
+
+# Without .pyc files every cold start compiles the layer anew: Lambda's /opt is read-only.
+build: setup ## sam build, with the layer compiled: make build ENV=prod
+	@$(BIN)/sam build --config-env $(or $(ENV),default)
+	@$(BIN)/python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/BillingLayer/python
+
+check: lint types template test ## What CI runs
+
+clean: ## Removes what was built, not .venv
+	@rm -rf .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

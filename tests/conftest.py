@@ -1,0 +1,60 @@
+import json
+import threading
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities import parameters
+from moto import mock_aws
+from werkzeug.serving import make_server
+
+from billing import bootstrap
+from billing.table.store import Table
+from local import template
+from local.aws import CREDENTIALS
+from local.stripe.server import StripeServer
+from tests.world import WEBHOOK_SECRET, World
+
+
+@pytest.fixture
+def stripe_server() -> Iterator[tuple[StripeServer, str]]:
+    """The stand-in and its address."""
+    server = StripeServer("sk_test_local", "https://checkout.stripe.com")
+    listener = make_server("127.0.0.1", 0, server, threaded=True)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server, f"http://127.0.0.1:{listener.server_port}"
+    listener.shutdown()
+    thread.join()
+    listener.server_close()
+    server.webhooks.close()
+
+
+@pytest.fixture
+def world(stripe_server: tuple[StripeServer, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    server, address = stripe_server
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        client.create_table(**template.table())
+        value = json.dumps({"api-key": server.api_key, "webhook-secret": WEBHOOK_SECRET})
+        arn = boto3.client("secretsmanager").create_secret(Name="stripe", SecretString=value)["ARN"]
+        given = {
+            "JwtIssuer": "https://platform.local",
+            "JwtAudience": "billing",
+            "ReturnOrigins": "https://app.example.com,http://localhost:3000",
+            "CheckoutSuccessUrl": "https://app.example.com/done?session={CHECKOUT_SESSION_ID}",
+            "CheckoutCancelUrl": "https://app.example.com/billing",
+            "PortalReturnUrl": "https://app.example.com/billing",
+            "StripeSecretArn": arn,
+        }
+        functions = template.functions(given, {"STRIPE_API_BASE": address})
+        for function in functions:
+            for name, text in function.environment.items():
+                if text:
+                    monkeypatch.setenv(name, text)
+        bootstrap.reset()
+        parameters.clear_caches()
+        yield World(server, Table(client, template.TABLE_NAME), arn, functions)
+    bootstrap.reset()

@@ -1,0 +1,147 @@
+"""The functions as Lambda would run them, in this process: real handlers, a real table of moto, the Stripe stand-in."""
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+from billing import bootstrap
+from billing.domain.entities import Invoice, Payment, Plan, Subscription, Tenant
+from billing.table import keys
+from billing.table.store import Pointer, Table
+from billing.webhook.signature import sign
+from local import template
+from local.gateway import http_event, routes
+from local.sign import delivery
+from local.stripe import billing as happenings
+from local.stripe.server import StripeServer
+from local.stripe.store import Object
+from local.worker import Context, load
+
+WEBHOOK_SECRET = "whsec_test"
+TENANT = "550e8400"
+CUSTOMER = "cus_abc123"
+PLAN = "plan-pro"
+PRICE = "price_pro"
+
+type Handler = Callable[[Any, Context], dict[str, Any]]
+
+
+@dataclass
+class Answer:
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+@dataclass
+class World:
+    stripe: StripeServer
+    table: Table
+    secret_arn: str
+    functions: list[template.Function]
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    timeout: float = 29
+
+    # -- calling
+
+    def invoke(self, name: str, event: dict[str, Any]) -> Answer:
+        function = next(f for f in self.functions if f.code.name == name)
+        handler = self.handlers.setdefault(name, load(function.code, function.handler))
+        context = Context("request-1", function.name, 512, time.time() + self.timeout)
+        raw = json.loads(json.dumps(handler(event, context)))
+        return Answer(raw["statusCode"], json.loads(raw["body"]), raw["headers"])
+
+    def api(
+        self, method: str, path: str, *, tenant: str | None = TENANT, admin: bool = False, **request: Any
+    ) -> Answer:
+        """One call through the routes of the template, authorized as that tenant."""
+        claims = {"sub": "user", "scope": "billing:admin" if admin else "", "tenant_id": tenant}
+        built = EnvironBuilder(path=f"/api/v1/billing{path}", method=method, **request).get_environ()
+        (name, route), found = routes(self.functions).bind_to_environ(built).match()
+        known = {name: value for name, value in claims.items() if value}
+        folder = next(f.code.name for f in self.functions if f.name == name)
+        return self.invoke(folder, http_event(Request(built), route, found, known))
+
+    def checkout(self, for_tenant: str = TENANT, plan: str = PLAN, **more: Any) -> Answer:
+        extra = more.pop("extra", {})
+        query = {"tenantId": for_tenant, "planId": plan, **extra}
+        return self.api("POST", "/stripe/checkout", **{"tenant": for_tenant, "query_string": query, **more})
+
+    def deliver(self, event: Object, secret: str = WEBHOOK_SECRET) -> Answer:
+        """As Stripe does: freshly signed."""
+        return self.invoke("stripe_webhook", delivery(json.dumps(event).encode(), secret, int(time.time())))
+
+    def deliver_raw(self, body: bytes, secret: str = WEBHOOK_SECRET, **changes: Any) -> Answer:
+        return self.invoke("stripe_webhook", delivery(body, secret, int(time.time())) | changes)
+
+    def deliver_new(self) -> list[Answer]:
+        """Every event that the stand-in made since the last call, in its order."""
+        return [self.deliver(event) for event in self.new_events()]
+
+    def new_events(self) -> list[Object]:
+        events = [copy.deepcopy(event) for event in reversed(self.stripe.store.all("event"))]
+        self.stripe.store.forget("event")
+        return events
+
+    # -- what is there
+
+    def tenant(self, tenant_id: str = TENANT) -> Tenant | None:
+        return self.table.tenant(tenant_id)
+
+    def subscriptions(self, tenant_id: str = TENANT) -> list[Subscription]:
+        return self.table.subscriptions(tenant_id)
+
+    def invoice(self, invoice_id: str, tenant_id: str = TENANT) -> Invoice | None:
+        return self.table.get(Invoice, keys.invoice(tenant_id, invoice_id))
+
+    def payment(self, intent_id: str, tenant_id: str = TENANT) -> Payment | None:
+        return self.table.get(Payment, keys.payment(tenant_id, intent_id))
+
+    # -- bringing in
+
+    def price(self, price_id: str, amount: int = 4900, **values: Any) -> None:
+        recurring = {"interval": "month", "interval_count": 1}
+        values = {"recurring": recurring, "type": "recurring", "active": True, "currency": "usd"} | values
+        self.stripe.store.create("price", id=price_id, product="prod_1", unit_amount=amount, **values)
+
+    def plan(self, plan_id: str = PLAN, price_id: str = PRICE, **values: Any) -> None:
+        self.price(price_id)
+        plan = Plan(
+            plan_id=plan_id,
+            stripe_price_id=price_id,
+            name="Pro",
+            amount=4900,
+            currency="usd",
+            interval="month",
+            **values,
+        )
+        self.table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
+
+    def customer(self, tenant_id: str = TENANT, customer_id: str = CUSTOMER) -> None:
+        self.stripe.store.create("customer", id=customer_id, metadata={"tenantId": tenant_id})
+        tenant = Tenant(tenant_id=tenant_id, stripe_customer_id=customer_id)
+        self.table.write([tenant], [Pointer(keys.stripe_pointer(customer_id), tenant_id=tenant_id)])
+
+    def subscribe(self, outcome: str = "paid", **more: Any) -> Object:
+        """Checkout, and its completion at Stripe; no event is delivered. The session."""
+        session_id = self.checkout(**more).body["sessionUrl"].rsplit("/", 1)[1]
+        session = self.stripe.store.get("checkout.session", session_id)
+        return happenings.complete_checkout(self.stripe.store, session, outcome)
+
+
+def set_secret(
+    secret_arn: str, webhook_secret: str | list[str] = WEBHOOK_SECRET, api_key: str = "sk_test_local"
+) -> None:
+    value = json.dumps({"api-key": api_key, "webhook-secret": webhook_secret})
+    boto3.client("secretsmanager").put_secret_value(SecretId=secret_arn, SecretString=value)
+    bootstrap.reset()
+
+
+__all__ = ["Answer", "World", "set_secret", "sign"]
