@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator
 
 import boto3
+import hypothesis
 import pytest
 from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
@@ -14,6 +15,10 @@ from local import template
 from local.aws import CREDENTIALS
 from local.stripe.server import StripeServer
 from tests.world import WEBHOOK_SECRET, World
+
+# Two busy cores make slow draws; a deadline would measure the machine.
+hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture

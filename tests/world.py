@@ -78,8 +78,8 @@ class World:
         """As Stripe does: freshly signed."""
         return self.invoke("stripe_webhook", delivery(json.dumps(event).encode(), secret, int(time.time())))
 
-    def deliver_raw(self, body: bytes, secret: str = WEBHOOK_SECRET, **changes: Any) -> Answer:
-        return self.invoke("stripe_webhook", delivery(body, secret, int(time.time())) | changes)
+    def deliver_raw(self, signed: bytes, secret: str = WEBHOOK_SECRET, **changes: Any) -> Answer:
+        return self.invoke("stripe_webhook", delivery(signed, secret, int(time.time())) | changes)
 
     def deliver_new(self) -> list[Answer]:
         """Every event that the stand-in made since the last call, in its order."""

@@ -182,6 +182,14 @@ class StripeServer:
     def _on(self, kind: str, act: Callable[..., Object], *arguments: Any) -> Route:
         return lambda form, id: act(self.store, self.store.get(kind, id), *arguments)
 
+    def _named(self, form: Object, kind: str) -> Object:
+        """The object that a parameter names. One that is not there is a bad request, where one in a path is a 404."""
+        object_id = _needed(form, kind)
+        try:
+            return self.store.get(kind, object_id)
+        except ApiError as error:
+            raise invalid(str(error), kind, code="resource_missing") from error
+
     # -- Stripe's API
 
     def _create_customer(self, form: Object) -> Object:
@@ -207,7 +215,7 @@ class StripeServer:
             currency=_needed(form, "currency"),
             lookup_key=form.get("lookup_key"),
             metadata=form.get("metadata", {}),
-            product=self.store.get("product", _needed(form, "product"))["id"],
+            product=self._named(form, "product")["id"],
             recurring=recurring,
             type="recurring" if recurring else "one_time",
             unit_amount=int(_needed(form, "unit_amount")),
@@ -217,8 +225,8 @@ class StripeServer:
     def _create_checkout_session(self, form: Object) -> Object:
         if _needed(form, "mode") != "subscription":
             raise invalid("This stand-in knows mode=subscription.", "mode")
-        price = self.store.get("price", _needed(form, "line_items")[0]["price"])
-        customer = self.store.get("customer", _needed(form, "customer"))
+        price = self._named(_needed(form, "line_items")[0], "price")
+        customer = self._named(form, "customer")
         session = self.store.create(
             "checkout.session",
             mode="subscription",
@@ -239,7 +247,7 @@ class StripeServer:
         return session
 
     def _create_portal_session(self, form: Object) -> Object:
-        customer = self.store.get("customer", _needed(form, "customer"))
+        customer = self._named(form, "customer")
         session = self.store.create(
             "billing_portal.session",
             configuration="bpc_local",
@@ -250,8 +258,8 @@ class StripeServer:
         return session
 
     def _create_subscription(self, form: Object) -> Object:
-        customer = self.store.get("customer", _needed(form, "customer"))
-        price = self.store.get("price", _needed(form, "items")[0]["price"])
+        customer = self._named(form, "customer")
+        price = self._named(_needed(form, "items")[0], "price")
         trial_days = int(form.get("trial_period_days", 0))
         subscription = billing.create_subscription(
             self.store, customer["id"], price, form.get("metadata", {}), trial_days

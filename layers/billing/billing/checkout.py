@@ -136,7 +136,7 @@ def _look_up(stripe: StripeApi, settings: Settings, tenant: Tenant, last: OpenCh
             return stripe.checkout_session(last.session_id)
         # Reserved, and then a crash: asked again with the same key, Stripe answers with the same session.
         return _create(stripe, settings, tenant, last)
-    except (StripeNotFound, StripeRejected):
+    except StripeRejected:
         return None
 
 

@@ -118,6 +118,10 @@ class StripeRejected(BillingError):
     status, slug, title = 502, "stripe-rejected", "Stripe refused the request"
 
 
+class StripeNotFound(StripeRejected):
+    """Stripe has no such object; each use case says what that means there."""
+
+
 class StripeUnavailable(BillingError):
     status, slug, title = 503, "stripe-unavailable", "Stripe is not available"
 
@@ -138,10 +142,6 @@ class Unresolved(BillingError):
     """An event is ours, but what it speaks of cannot be found yet: Stripe delivers it again."""
 
     status, slug, title = 503, "unresolved", "Event cannot be applied yet"
-
-
-class StripeNotFound(Exception):
-    """Stripe has no such object. Never reaches a caller: each use case says what it means there."""
 
 
 class RevisionConflict(Exception):

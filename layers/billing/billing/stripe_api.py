@@ -97,7 +97,7 @@ class StripeApi:
         with _calling("customers.retrieve"):
             customer = self._v1.customers.retrieve(customer_id).to_dict()
         if customer.get("deleted"):
-            raise StripeNotFound(customer_id)
+            raise StripeNotFound("Stripe's customer was deleted.")
         return (customer.get("metadata") or {}).get("tenantId")
 
     # -- checkout and portal
@@ -211,5 +211,5 @@ def _meaning(error: stripe.StripeError) -> Exception:
     if isinstance(error, stripe.CardError):
         return CardDeclined("The card was declined; use another one.")
     if status == HTTPStatus.NOT_FOUND:
-        return StripeNotFound(error.code or "")
+        return StripeNotFound("Stripe does not have what the request speaks of.")
     return StripeRejected("Stripe refused the request; the operator finds Stripe's request id in the log.")
