@@ -6,10 +6,10 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token sign test lint types format template build check clean
+.PHONY: help setup demo up token sign types-of-events test lint types format template build check clean
 
 help: ## What can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 .venv/ready: requirements-dev.txt layers/billing/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || \
@@ -33,8 +33,11 @@ token: setup ## A token for the local stack: make token TENANT=550e8400; without
 sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
 	@$(BIN)/python -m local.sign $(EVENT)
 
-test: setup ## All tests; those of `sam local` where a Docker engine answers
-	@$(BIN)/pytest $(TESTS)
+types-of-events: setup ## The Stripe event types that are handled, one a line
+	@$(BIN)/python -c 'from billing.webhook.effects import EFFECTS; print(*EFFECTS, sep="\n")'
+
+test: setup ## All tests (those of sam local where a Docker engine answers); some: make test TESTS=tests/unit
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
 
 lint: setup ## ruff, and the direction of the imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

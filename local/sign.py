@@ -28,7 +28,7 @@ ROUTE: Final = Route("POST", WEBHOOK_PATH, open=True)
 def delivery(body: bytes, secret: str, timestamp: int) -> dict[str, Any]:
     """The API Gateway event (payload format 2.0) of one delivery."""
     headers = {"Stripe-Signature": sign(body, secret, timestamp), "Content-Type": "application/json; charset=utf-8"}
-    builder = EnvironBuilder(path=ROUTE.path, method=ROUTE.method, data=body, headers=headers)
+    builder = EnvironBuilder(path=ROUTE.path, method=ROUTE.method, data=body, headers=list(headers.items()))
     return http_event(Request(builder.get_environ()), ROUTE, {}, None)
 
 

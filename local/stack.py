@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local import template, tokens
@@ -123,7 +124,10 @@ class Stack:
             server = DynamoDBLocal(tokens.STATE / "dynamodb-local", _free_port())
             self._running.callback(server.close)
             url = server.url
-        return self._serve(Aws(url), self.ports.aws, for_containers=True)
+        serving = self._serve(Aws(url), self.ports.aws, for_containers=True)
+        # moto keeps its state in this process: the next stack in it begins with nothing.
+        self._running.callback(requests.post, f"{serving}/moto-api/reset", timeout=10)
+        return serving
 
     def _create_resources(self) -> str:
         dynamodb(self.aws_url).create_table(**template.table())

@@ -1,0 +1,149 @@
+"""The local stack as a developer uses it: over HTTP, functions in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import requests
+
+from local import tokens
+from local.stack import Stack
+from local.template import ROOT
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+TIMEOUT = 60
+CHECKOUT = "stripe/checkout?tenantId=550e8400&planId=plan-pro"
+
+
+def post(stack: Stack, path: str, token: str | None, **request: Any) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return requests.post(f"{stack.api_url}/api/v1/billing/{path}", headers=headers, timeout=TIMEOUT, **request)
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    lines = (stack.state / "stack.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_three_calls_of_the_readme(stack: Stack) -> None:
+    token = environment(stack)["TOKEN"]
+    checkout = post(stack, CHECKOUT, token)
+    assert (checkout.status_code, set(checkout.json())) == (200, {"sessionUrl"})
+    portal = post(stack, "stripe/portal?customerId=cus_abc123", token)
+    assert (portal.status_code, set(portal.json())) == (200, {"portalUrl"})
+    payment = post(stack, "invoices/inv-001/payment-intent", token)
+    assert (payment.status_code, set(payment.json())) == (200, {"clientSecret"})
+
+
+def test_the_environment_file(stack: Stack) -> None:
+    names = {"API_URL", "STRIPE_API_BASE", "AWS_ENDPOINT_URL", "TABLE_NAME", "STRIPE_WEBHOOK_SECRET", "TOKEN"}
+    assert names | {"ADMIN_TOKEN"} <= set(environment(stack))
+    assert (stack.state / "stack.env").stat().st_mode & 0o077 == 0
+
+
+def test_every_function_has_just_its_own_environment(stack: Stack) -> None:
+    inside = json.loads((stack.state / "sam-env.json").read_text())["Parameters"]
+    assert "127.0.0.1" not in json.dumps(inside)
+    assert not any("sk_test" in value or "whsec" in value for value in inside.values())
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        None,
+        "",
+        "x.y.z",
+        jwt.encode({"tenant_id": "550e8400"}, "", algorithm="none"),
+        jwt.encode(
+            {"tenant_id": "550e8400", "iss": tokens.ISSUER, "aud": tokens.AUDIENCE}, "s" * 32, algorithm="HS256"
+        ),
+    ],
+)
+def test_tokens_that_nobody_signed(stack: Stack, token: str | None) -> None:
+    answer = post(stack, CHECKOUT, token)
+    assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1}, {"aud": "other"}, {"iss": "https://other"}, {"nbf": 9_999_999_999}])
+def test_tokens_that_are_not_for_us(stack: Stack, claims: dict[str, Any]) -> None:
+    token = tokens.issue("550e8400", folder=stack.state, **claims)
+    assert post(stack, CHECKOUT, token).status_code == 401
+
+
+def test_another_tenants_token(stack: Stack) -> None:
+    answer = post(stack, CHECKOUT, stack.token("intruder"))
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_unknown_routes_and_methods(stack: Stack) -> None:
+    for method, path in (("GET", "stripe/checkout"), ("POST", "stripe/nothing")):
+        answer = requests.request(method, f"{stack.api_url}/api/v1/billing/{path}", timeout=TIMEOUT)
+        assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
+
+
+def test_the_webhook_needs_no_token_but_a_signature(stack: Stack) -> None:
+    answer = post(stack, "stripe/webhook", None, data=b'{"id": "evt_1"}')
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:billing:problem:invalid-signature")
+    answer = post(stack, "stripe/webhook", None, data=b"\xff\xfe")
+    assert answer.status_code == 400
+
+
+def test_a_function_that_runs_out_of_time_is_stopped(stack: Stack, tmp_path: Path) -> None:
+    from dataclasses import replace  # noqa: PLC0415
+
+    from local import template  # noqa: PLC0415
+    from local.runtime import FunctionError, Runtime  # noqa: PLC0415
+
+    (tmp_path / "app.py").write_text(
+        "import os, threading\n"
+        "def handler(event, context):\n"
+        "    if event == 'hang': threading.Event().wait()\n"
+        "    if event == 'crash': os._exit(1)\n"
+        "    if event == 'raise': raise ValueError\n"
+        "    return sorted(os.environ)\n"
+    )
+    made = replace(template.functions(stack._parameters(), {})[0], code=tmp_path, timeout=1, environment={"MINE": "1"})
+    runtime = Runtime(made, tmp_path)
+    try:
+        for event in ("hang", "crash", "raise"):
+            began = time.monotonic()
+            with pytest.raises(FunctionError):
+                runtime.invoke(event)
+            assert time.monotonic() - began < 30
+        names = runtime.invoke("environment")
+        assert "MINE" in names
+        assert "HOME" not in names
+    finally:
+        runtime.close()
+
+
+def test_a_failing_delivery_is_repeated_until_it_is_taken(stack: Stack) -> None:
+    assert stack.stripe
+    stripe = stack.stripe
+    session_url = post(stack, "stripe/checkout?tenantId=retry&planId=plan-pro", stack.token("retry")).json()[
+        "sessionUrl"
+    ]
+    failure = {"status": "500", "count": "2", "path": "/v1/subscriptions"}
+    requests.post(f"{stack.stripe_base}/_control/failures", failure, timeout=TIMEOUT)
+    session = session_url.rsplit("/", 1)[1]
+    requests.post(f"{stack.stripe_base}/_control/checkout_sessions/{session}/complete", timeout=TIMEOUT)
+    assert stripe.webhooks.wait_idle(TIMEOUT)
+    statuses = [d["status"] for d in stripe.webhooks.log if d["type"] == "checkout.session.completed"]
+    assert statuses[-1] == 200
+
+
+def test_the_demo() -> None:
+    command = [sys.executable, "-m", "local.demo"]
+    path = {**os.environ, "PYTHONPATH": "layers/billing:."}
+    done = subprocess.run(command, cwd=ROOT, env=path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Everything held." in done.stdout
+    assert "9. Cancelled" in done.stdout

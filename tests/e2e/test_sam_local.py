@@ -1,0 +1,95 @@
+"""Every function in the real Lambda runtime: `sam build`, then `sam local invoke` in a container, against the stack."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import template
+from local.stack import Stack
+from local.template import ROOT
+
+IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
+SAM = Path(sys.executable).with_name("sam")
+
+
+def _docker() -> str:
+    """Why these tests cannot run here, or nothing."""
+    docker = shutil.which("docker")
+    if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+        return "no Docker engine answers: `sam local` is not tested"
+    if subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False).returncode:
+        pulled = subprocess.run([docker, "pull", "--quiet", IMAGE], capture_output=True, check=False)
+        if pulled.returncode:
+            return f"{IMAGE} cannot be pulled: `sam local` is not tested (.ci/lambda-base-image makes one)"
+    return ""
+
+
+REASON = _docker()
+pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON), pytest.mark.xdist_group("docker")]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sam")
+    command: list[str | Path] = [SAM, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"]
+    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "build" / "template.yaml"
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+def invoke(stack: Stack, built: Path, function: str, event: str) -> dict[str, Any]:
+    command: list[str | Path] = [SAM, "local", "invoke", function, "--template", built, "--event", "-"]
+    done = subprocess.run(
+        [
+            *command,
+            "--skip-pull-image",
+            "--config-file",
+            ROOT / "samconfig.toml",
+            "--env-vars",
+            stack.state / "sam-env.json",
+        ],
+        cwd=ROOT,
+        # sam asks STS for the account first: the stack answers that too.
+        env=_environment() | {"AWS_ENDPOINT_URL": stack.aws_url},
+        input=event,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert "statusCode" in answer, (answer, done.stderr)
+    return answer
+
+
+FUNCTIONS = template.functions(dict.fromkeys(template.raw()["Parameters"], "x"), {})
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
+def test_sam_local_invoke(stack: Stack, built: Path, function: template.Function) -> None:
+    if function.code.name == "stripe_webhook":
+        sign = [sys.executable, "-m", "local.sign", "events/stripe/customer.subscription.created.json"]
+        event = subprocess.run(
+            sign,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": "layers/billing:.", "STRIPE_WEBHOOK_SECRET": stack.webhook_secret},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    else:
+        event = (ROOT / "events" / "api" / f"{function.code.name}.json").read_text()
+    answer = invoke(stack, built, function.name, event)
+    expected = 201 if function.code.name == "create_invoice" else 200
+    assert answer["statusCode"] == expected, answer

@@ -1,0 +1,175 @@
+"""The template, the code and the documents say the same."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing import errors
+from billing.table import keys
+from billing.webhook.effects import EFFECTS
+from local import template
+from local.template import ROOT
+
+PARAMETERS = {
+    "JwtIssuer": "https://issuer.example.com",
+    "JwtAudience": "billing",
+    "ReturnOrigins": "https://a.example.com, https://b.example.com",
+    "CheckoutSuccessUrl": "https://a.example.com/s",
+    "CheckoutCancelUrl": "https://a.example.com/c",
+    "PortalReturnUrl": "https://a.example.com/p",
+    "StripeSecretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x",
+}
+FUNCTIONS = template.functions(PARAMETERS, {})
+RESOURCES: dict[str, Any] = template.raw()["Resources"]
+by_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
+
+# The contract with clients, and which of them needs no token.
+ROUTES = {
+    "POST /api/v1/billing/stripe/checkout": False,
+    "POST /api/v1/billing/stripe/portal": False,
+    "POST /api/v1/billing/invoices/{invoiceId}/payment-intent": False,
+    "POST /api/v1/billing/stripe/webhook": True,
+    "PUT /api/v1/billing/plans/{planId}": False,
+    "POST /api/v1/billing/tenants/{tenantId}/invoices": False,
+}
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: resource for name, resource in RESOURCES.items() if resource["Type"] == kind}
+
+
+def test_sam_finds_nothing_to_say() -> None:
+    sam = Path(sys.executable).with_name("sam")
+    done = subprocess.run([sam, "validate", "--lint"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_routes_are_the_contracts() -> None:
+    assert {route.key: route.open for f in FUNCTIONS for route in f.routes} == ROUTES
+
+
+def test_tokens_are_needed_unless_said_otherwise() -> None:
+    [api] = of_type("AWS::Serverless::HttpApi").values()
+    auth = api["Properties"]["Auth"]
+    authorizer = auth["Authorizers"][auth["DefaultAuthorizer"]]
+    assert authorizer["JwtConfiguration"] == {"issuer": {"Ref": "JwtIssuer"}, "audience": {"Ref": "JwtAudience"}}
+
+
+@by_function
+def test_every_function_is_there_and_small(function: template.Function) -> None:
+    source = function.code / "app.py"
+    assert [p.name for p in function.code.iterdir() if p.name != "__pycache__"] == ["app.py"]
+    assert function.handler == "app.handler"
+    assert len(source.read_text().splitlines()) <= 25
+    [handler] = [n for n in ast.parse(source.read_text()).body if isinstance(n, ast.FunctionDef)]
+    assert handler.name == "handler"
+
+
+def test_every_folder_is_a_function() -> None:
+    folders = {path for path in (ROOT / "functions").iterdir() if path.is_dir()}
+    assert {f.code for f in FUNCTIONS} == folders
+
+
+@by_function
+def test_every_function_has_an_event_to_invoke_it_with(function: template.Function) -> None:
+    event = json.loads((ROOT / "events" / "api" / f"{function.code.name}.json").read_text())
+    assert event["version"] == "2.0"
+    assert event["routeKey"] in {route.key for route in function.routes}
+
+
+@by_function
+def test_policies_name_exact_actions_on_exact_resources(function: template.Function) -> None:
+    for policy in RESOURCES[function.name]["Properties"]["Policies"]:
+        for statement in policy["Statement"]:
+            assert "*" not in json.dumps(statement)
+
+
+@by_function
+def test_every_function_has_a_log_group_with_retention(function: template.Function) -> None:
+    group = RESOURCES[function.name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@by_function
+def test_a_function_has_just_the_variables_that_its_code_reads(function: template.Function) -> None:
+    names = set(function.environment)
+    assert ("STRIPE_SECRET_ARN" in names) == ("secretsmanager:GetSecretValue" in function.actions)
+    source = (function.code / "app.py").read_text()
+    assert ("CHECKOUT_SUCCESS_URL" in names) == ("checkout" in source)
+    assert ("RETURN_ORIGINS" in names) == ("portal" in source)
+    assert ("TENANT_CLAIM" in names) == ("caller" in source)
+    assert not any("secret" in value.lower() and "arn:" not in value for value in function.environment.values())
+
+
+@by_function
+def test_functions_end_before_the_gateway_gives_up(function: template.Function) -> None:
+    assert function.timeout < 30
+
+
+def test_stripes_answers_fit_into_the_timeouts() -> None:
+    from billing import stripe_api  # noqa: PLC0415
+
+    assert min(f.timeout for f in FUNCTIONS) > stripe_api.WORST_CASE_SECONDS * 2
+
+
+def test_the_table_is_safe() -> None:
+    [table] = of_type("AWS::DynamoDB::Table").values()
+    properties = table["Properties"]
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    assert properties["DeletionProtectionEnabled"] is True
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    assert [k["AttributeName"] for k in properties["KeySchema"]] == list(keys.Key._fields)
+    assert [i["IndexName"] for i in properties["GlobalSecondaryIndexes"]] == [keys.FAILED_INDEX]
+
+
+def test_what_is_deployed_is_pinned() -> None:
+    lines = (ROOT / "layers" / "billing" / "requirements.txt").read_text().splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned)
+    assert {"aws-lambda-powertools", "stripe", "boto3", "pydantic"} <= {
+        line.split("==")[0].replace("_", "-") for line in pinned
+    }
+
+
+def test_outputs_name_every_endpoint() -> None:
+    outputs = json.dumps(template.raw()["Outputs"])
+    for key in ROUTES:
+        assert key.split(" ")[1] in outputs
+
+
+def test_alarms_listen_to_metrics_that_the_code_emits() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "layers").rglob("*.py"))
+    for alarm in of_type("AWS::CloudWatch::Alarm").values():
+        if alarm["Properties"]["Namespace"] == "Billing":
+            assert f'"{alarm["Properties"]["MetricName"]}"' in source
+
+
+def test_samconfig_has_the_environments() -> None:
+    import tomllib  # noqa: PLC0415
+
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert {"default", "staging", "prod"} <= set(config)
+    local = config["default"]["local_invoke"]["parameters"]
+    assert local["env_vars"] == ".local/sam-env.json"
+    assert local["add_host"] == ["host.docker.internal:host-gateway"]
+
+
+def test_the_documents_list_what_the_code_handles() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = set(re.findall(r"^ *- ((?:[a-z_]+\.)+[a-z_]+)$", readme, re.MULTILINE))
+    assert listed == set(EFFECTS)
+
+
+def test_the_documents_list_every_problem() -> None:
+    problems = (ROOT / "docs" / "problems.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", problems, re.MULTILINE))
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BillingError)]
+    assert listed == {kind.slug: str(kind.status) for kind in kinds}
