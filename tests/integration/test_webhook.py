@@ -168,6 +168,17 @@ def test_what_is_nobodys_is_ignored(world: World, subscribed: Object) -> None:
     assert record(world, event).reason == "no tenant of ours"
 
 
+def test_an_ignored_event_is_applied_when_its_reason_is_gone(world: World, subscribed: Object) -> None:
+    event = copy.deepcopy(subscribed)
+    event["data"]["object"] |= {"customer": "cus_later", "metadata": {}}
+    world.deliver(event)
+    world.customer("later", "cus_later")
+    assert world.deliver(event).body == {"received": True, "status": "PROCESSED", "duplicate": False}
+    assert len(world.subscriptions("later")) == 1
+    assert record(world, event).reason is None
+    assert world.deliver(event).body["duplicate"] is True
+
+
 def test_a_failure_is_answered_with_5xx_recorded_and_repaired_by_the_next_delivery(
     world: World, subscribed: Object
 ) -> None:

@@ -91,7 +91,7 @@ def test_a_foreign_entity_has_no_key() -> None:
 
 
 def test_which_records_are_open() -> None:
-    assert {RecordStatus.RECEIVED, RecordStatus.FAILED} == OPEN
+    assert {RecordStatus.RECEIVED, RecordStatus.FAILED, RecordStatus.IGNORED} == OPEN
     record = Record(
         event_id="e",
         event_type="t",

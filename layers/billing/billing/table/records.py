@@ -17,7 +17,9 @@ class RecordStatus(StrEnum):
     FAILED = "FAILED"
 
 
-OPEN: Final = frozenset({RecordStatus.RECEIVED, RecordStatus.FAILED})
+# What another delivery may still apply. An ignored event changed nothing: sent again by an operator who removed the
+# reason (linked the customer, corrected the key), it is applied for the first time.
+OPEN: Final = frozenset({RecordStatus.RECEIVED, RecordStatus.FAILED, RecordStatus.IGNORED})
 
 
 @dataclass(frozen=True, kw_only=True)

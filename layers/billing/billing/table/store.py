@@ -157,7 +157,8 @@ class Table:
             "Key": items.dump(keys.event(record.event_id)._asdict()),
             "UpdateExpression": "SET "
             + ", ".join(f"{sets[name]} = {name}" for name in present)
-            + " REMOVE failedStatus, #error",
+            + " REMOVE failedStatus, #error"
+            + ("" if record.reason else ", reason"),
             "ConditionExpression": _STILL_OPEN,
             "ExpressionAttributeNames": {"#status": "status", "#error": "error"},
             "ExpressionAttributeValues": items.dump(present | _OPEN_VALUES),

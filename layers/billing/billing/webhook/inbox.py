@@ -57,10 +57,10 @@ class Inbox:
         if refusal:
             record = replace(record, status=refusal.status, reason=refusal.reason)
         earlier = self._table.open_record(record)
+        if earlier and (earlier.done or (refusal and earlier.status is RecordStatus.IGNORED)):
+            return Receipt(earlier, duplicate=True)
         if refusal and earlier is None:
             return Receipt(record)
-        if earlier and earlier.done:
-            return Receipt(earlier, duplicate=True)
         try:
             return self._apply(event, record, refusal)
         except Exception as error:
