@@ -51,8 +51,13 @@ class Ports:
 FREE: Final = Ports(0, 0, 0)
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
+    """Leaves the Date to the application: the stand-in's is Stripe's, which may stand still or jump."""
+
     protocol_version = "HTTP/1.1"
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.send_response_only(code, message)
 
     def log_request(self, *_: object) -> None:
         """Each part keeps a log of its own."""
@@ -154,7 +159,7 @@ class Stack:
         return f"http://{LOOPBACK}:{server}"
 
     def _listen(self, app: Any, host: str, port: int) -> int:
-        server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
+        server = make_server(host, port, app, threaded=True, request_handler=Quiet)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         self._running.callback(server.server_close)

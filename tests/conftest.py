@@ -13,6 +13,7 @@ from billing import bootstrap
 from billing.table.store import Table
 from local import template
 from local.aws import CREDENTIALS
+from local.stack import Quiet
 from local.stripe.server import StripeServer
 from tests.world import WEBHOOK_SECRET, World
 
@@ -25,7 +26,7 @@ hypothesis.settings.load_profile("project")
 def stripe_server() -> Iterator[tuple[StripeServer, str]]:
     """The stand-in and its address."""
     server = StripeServer("sk_test_local", "https://checkout.stripe.com")
-    listener = make_server("127.0.0.1", 0, server, threaded=True)
+    listener = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server, f"http://127.0.0.1:{listener.server_port}"

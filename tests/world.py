@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+from werkzeug.routing import Map
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
@@ -48,6 +49,7 @@ class World:
     functions: list[template.Function]
     handlers: dict[str, Handler] = field(default_factory=dict)
     timeout: float = 29
+    routes: Map | None = None
 
     # -- calling
 
@@ -64,7 +66,8 @@ class World:
         """One call through the routes of the template, authorized as that tenant."""
         claims = {"sub": "user", "scope": "billing:admin" if admin else "", "tenant_id": tenant}
         built = EnvironBuilder(path=f"/api/v1/billing{path}", method=method, **request).get_environ()
-        (name, route), found = routes(self.functions).bind_to_environ(built).match()
+        self.routes = self.routes or routes(self.functions)
+        (name, route), found = self.routes.bind_to_environ(built).match()
         known = {name: value for name, value in claims.items() if value}
         folder = next(f.code.name for f in self.functions if f.name == name)
         return self.invoke(folder, http_event(Request(built), route, found, known))

@@ -8,5 +8,6 @@ from billing.parameters import PutPlan
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller.administer()
     wanted = http.parse(event, PutPlan)
-    return http.ok(plans.put(bootstrap.table(), bootstrap.stripe(), caller, wanted))
+    return http.ok(plans.put(bootstrap.table(), bootstrap.stripe(), wanted))

@@ -13,6 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -90,7 +91,11 @@ class StripeServer:
             status, body = self._answer(request)
         except ApiError as error:
             status, body = error.status, error.body
-        headers = {"Request-Id": f"req_{secrets.token_urlsafe(10)}", "Stripe-Version": API_VERSION}
+        headers = {
+            "Request-Id": f"req_{secrets.token_urlsafe(10)}",
+            "Stripe-Version": API_VERSION,
+            "Date": http_date(self.store.now()),
+        }
         response = Response(json.dumps(body), status, headers, content_type="application/json")
         return response(environ, start_response)
 

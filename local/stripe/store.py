@@ -42,12 +42,14 @@ def new_id(prefix: str) -> str:
 class Store:
     """`on_event` is called with each new event, after the objects stand as it says."""
 
-    def __init__(self, on_event: Callable[[Object], None]) -> None:
+    def __init__(self, on_event: Callable[[Object], None], clock: Callable[[], float] = time.time) -> None:
         self._objects: dict[str, dict[str, Object]] = {}
         self._on_event = on_event
+        self._clock = clock
 
     def now(self) -> int:
-        return int(time.time())
+        """Stripe's time, in whole seconds."""
+        return int(self._clock())
 
     def create(self, kind: str, **values: Any) -> Object:
         thing = copy.deepcopy(SHAPES[kind]) | {"id": new_id(_PREFIX[kind]), "created": self.now()} | values

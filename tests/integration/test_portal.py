@@ -24,6 +24,7 @@ def test_foreign_and_unknown_customers_are_refused_alike(world: World) -> None:
     unknown = world.api("POST", PORTAL, query_string={"customerId": "cus_none"})
     refused(foreign, 403, "forbidden")
     refused(unknown, 403, "forbidden")
+    assert foreign.body["detail"] == unknown.body["detail"]
     assert world.stripe.calls == []
 
 

@@ -77,6 +77,14 @@ def test_an_old_or_future_signature_is_refused(world: World, subscribed: Object,
     refused(world.invoke("stripe_webhook", event), 400, "invalid-signature")
 
 
+def test_the_reason_stays_true_while_the_secret_may_not_be_read_again(world: World, subscribed: Object) -> None:
+    world.deliver(subscribed, secret="whsec_guessed")
+    old = delivery(json.dumps(subscribed).encode(), WEBHOOK_SECRET, int(time.time()) - 400)
+    answer = world.invoke("stripe_webhook", old)
+    refused(answer, 400, "invalid-signature")
+    assert "300 s" in answer.body["detail"]
+
+
 def test_no_signature_at_all(world: World, subscribed: Object) -> None:
     refused(world.deliver_raw(json.dumps(subscribed).encode(), headers={}), 400, "invalid-signature")
 

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +154,19 @@ def test_alarms_listen_to_metrics_that_the_code_emits() -> None:
 
 
 def test_samconfig_has_the_environments() -> None:
-    import tomllib  # noqa: PLC0415
-
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     assert {"default", "staging", "prod"} <= set(config)
     local = config["default"]["local_invoke"]["parameters"]
     assert local["env_vars"] == ".local/sam-env.json"
     assert local["add_host"] == ["host.docker.internal:host-gateway"]
+
+
+@pytest.mark.parametrize("environment", ["default", "staging", "prod"])
+def test_what_is_built_is_what_is_deployed(environment: str) -> None:
+    """The layer holds code of one architecture: build and deploy must agree on it."""
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
+    overrides = [config.get(c, {}).get("parameters", {}).get("parameter_overrides") for c in ("build", "deploy")]
+    assert overrides[0] == overrides[1]
 
 
 def test_the_documents_list_what_the_code_handles() -> None:

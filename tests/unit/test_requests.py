@@ -35,6 +35,7 @@ def allowed(url: str) -> bool:
         "https://APP.example.com/a",
         "https://app.example.com:8443/",
         "http://localhost:3000/billing",
+        "https://app.example.com:443/a",
     ],
 )
 def test_allowed_return_urls(url: str) -> None:

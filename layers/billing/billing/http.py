@@ -83,8 +83,15 @@ def parse[M: "BaseModel"](event: Event, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
+        wrong = (f"{'.'.join(map(str, e['loc'])) or 'body'}: {_plain(e['type'], e['msg'])}" for e in error.errors())
         raise BadRequest("; ".join(wrong) + ".") from error
+
+
+def _plain(kind: str, message: str) -> str:
+    """Pydantic's message, where ours would not be clearer."""
+    ours = {"extra_forbidden": "is no parameter of this endpoint", "missing": "is missing"}
+    ours["string_pattern_mismatch"] = "has characters or a length that are not allowed, or was given twice"
+    return ours.get(kind) or message.removeprefix("Value error, ")
 
 
 def _json_body(event: Event) -> dict[str, Any]:
@@ -104,6 +111,8 @@ def caller(event: Event, tenant_claim: str) -> Caller:
     """Who the JWT authorizer says is calling. The gateway hands every claim over as text."""
     claims = event.get("requestContext", {}).get("authorizer", {}).get("jwt", {}).get("claims", {})
     tenant_id = claims.get(tenant_claim)
+    if tenant_id is not None and not is_id(tenant_id):
+        logger.warning("the tenant claim is no id", extra={"claim": tenant_claim})
     # `scope` is the standard's (RFC 8693), `scp` Microsoft's; a list arrives as "[a b]".
     scopes = re.split(r"[\s,\[\]]+", f"{claims.get('scope', '')} {claims.get('scp', '')}")
     return Caller(tenant_id if is_id(tenant_id) else None, is_admin=ADMIN_SCOPE in scopes)

@@ -51,7 +51,7 @@ def _owner(table: Table, caller: Caller, invoice_id: str) -> str:
             raise _unknown()
         return str(owner)
     if caller.tenant_id is None:
-        raise Forbidden("The token names no tenant.")
+        raise Forbidden("The token names no tenant: its tenant claim is missing or no id.")
     return caller.tenant_id
 
 

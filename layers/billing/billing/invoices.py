@@ -3,7 +3,6 @@
 from typing import Any, Final
 from uuid import uuid4
 
-from billing.domain.caller import Caller
 from billing.domain.entities import Invoice, InvoiceStatus
 from billing.errors import AlreadyExists, BadRequest, RevisionConflict
 from billing.parameters import CreateInvoice
@@ -16,12 +15,11 @@ _SHOWN: Final = frozenset(
 _STRIPE_PREFIX: Final = "in_"
 
 
-def create(table: Table, caller: Caller, wanted: CreateInvoice) -> tuple[dict[str, Any], bool]:
+def create(table: Table, wanted: CreateInvoice) -> tuple[dict[str, Any], bool]:
     """The invoice as the API answers it, and whether it is new: asked twice with the same content, it is made once.
 
-    Raises `AdminOnly`, `BadRequest` (an id in Stripe's namespace) and `AlreadyExists`.
+    For admins. Raises `BadRequest` (an id in Stripe's namespace) and `AlreadyExists`.
     """
-    caller.administer()
     invoice_id = wanted.invoice_id or f"inv_{uuid4().hex}"
     if invoice_id.startswith(_STRIPE_PREFIX):
         raise BadRequest("invoiceId: must not begin with in_, the prefix of Stripe's own invoices.")

@@ -18,9 +18,12 @@ def _known_currency(code: str) -> str:
 
 def _in_utc(text: str) -> str:
     """A date means the end of that day; a time without an offset is refused."""
-    if len(text) == len("2026-11-23"):
-        return f"{date.fromisoformat(text).isoformat()}T23:59:59Z"
-    moment = datetime.fromisoformat(text)
+    try:
+        if len(text) == len("2026-11-23"):
+            return f"{date.fromisoformat(text).isoformat()}T23:59:59Z"
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("is no date (2026-11-23) or time (2026-11-23T12:00:00Z)") from error
     if moment.tzinfo is None:
         raise ValueError("needs an offset: 2026-11-23T12:00:00Z")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from billing.domain.caller import Caller
 from billing.domain.entities import Plan
 from billing.errors import AlreadyExists, Contention, RevisionConflict, StripeNotFound, UnknownPrice
 from billing.parameters import PutPlan
@@ -14,12 +13,11 @@ from billing.table.store import Pointer, Table
 _INTERNAL: Final = frozenset({"revision", "createdAt", "updatedAt"})
 
 
-def put(table: Table, stripe: StripeApi, caller: Caller, wanted: PutPlan) -> dict[str, Any]:
-    """The plan as the API answers it. Raises `AdminOnly`, `UnknownPrice`, `AlreadyExists`, `Contention`.
+def put(table: Table, stripe: StripeApi, wanted: PutPlan) -> dict[str, Any]:
+    """The plan as the API answers it. For admins. Raises `UnknownPrice`, `AlreadyExists`, `Contention`.
 
     A plan that changes its price keeps the old one's pointer: subscriptions on the old price are still of this plan.
     """
-    caller.administer()
     price = _usable_price(stripe, wanted.stripe_price_id)
     pointer = keys.stripe_pointer(price.id)
     owner = table.read([pointer]).get(pointer)

@@ -24,9 +24,8 @@ def open_session(table: Table, stripe: StripeApi, settings: Settings, caller: Ca
     owner = table.owner(keys.stripe_pointer(wanted.customer_id))
     if owner is None and caller.is_admin:
         raise CustomerNotFound("No tenant has this customer.")
-    if owner is None:
+    if not caller.is_admin and (owner is None or owner != caller.tenant_id):
         raise Forbidden("This customer does not belong to the tenant.")
-    caller.act_for(owner)
     return stripe.create_portal_session(wanted.customer_id, return_url)
 
 
@@ -36,7 +35,7 @@ def check_return_url(url: str, origins: frozenset[str]) -> None:
     Compared by its parts, not as text: `https://app.example.com.evil.net` and `https://app.example.com@evil.net`
     begin like an allowed origin and are none. Characters that browsers and parsers read differently are refused.
     """
-    refusal = BadReturnUrl("returnUrl must be an https address of an allowed origin.")
+    refusal = BadReturnUrl("returnUrl must be of an allowed origin, over https (http on localhost).")
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
         raise refusal
     try:
@@ -47,6 +46,7 @@ def check_return_url(url: str, origins: frozenset[str]) -> None:
     secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
     if not secure or parts.username is not None or parts.password is not None:
         raise refusal
-    origin = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
+    default = {"https": 443, "http": 80}[parts.scheme]
+    origin = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port not in (None, default) else "")
     if origin not in origins:
         raise refusal

@@ -15,7 +15,11 @@ class Caller:
 
     def act_for(self, tenant_id: str) -> None:
         """Raises `Forbidden` unless the caller is that tenant or an admin."""
-        if not self.is_admin and tenant_id != self.tenant_id:
+        if self.is_admin:
+            return
+        if self.tenant_id is None:
+            raise Forbidden("The token names no tenant: its tenant claim is missing or no id.")
+        if tenant_id != self.tenant_id:
             raise Forbidden("The token does not belong to this tenant.")
 
     def administer(self) -> None:

@@ -13,6 +13,7 @@ from billing.table.store import Table
 from billing.webhook import inbox, signature
 from billing.webhook.inbox import Fetcher, Inbox, Receipt
 from billing.webhook.payloads import parse_event
+from billing.webhook.signature import UnknownSecret
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 
@@ -34,14 +35,16 @@ def accept(table: Table, secrets: SecretStore, fetch: Fetcher, body: bytes, head
 
 def _authenticate(secrets: SecretStore, body: bytes, header: str) -> None:
     try:
-        signature.verify(body, header, secrets.read().webhook_secrets, time.time())
-    except InvalidSignature:
-        fresh = secrets.refresh()  # the secret may have been rolled since it was cached
         try:
-            signature.verify(body, header, fresh.webhook_secrets if fresh else (), time.time())
-        except InvalidSignature:
-            metrics.add_metric("InvalidSignature", MetricUnit.Count, 1)
-            raise
+            signature.verify(body, header, secrets.read().webhook_secrets, time.time())
+        except UnknownSecret:
+            fresh = secrets.refresh()  # the secret may have been rolled since it was cached
+            if fresh is None:
+                raise
+            signature.verify(body, header, fresh.webhook_secrets, time.time())
+    except InvalidSignature:
+        metrics.add_metric("InvalidSignature", MetricUnit.Count, 1)
+        raise
 
 
 def _report(receipt: Receipt) -> None:

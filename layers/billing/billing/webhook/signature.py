@@ -18,6 +18,10 @@ _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _MAX_SIGNATURES: Final = 16  # bounds the work that one unauthenticated header can ask for
 
 
+class UnknownSecret(InvalidSignature):
+    """The header is well formed, but no secret that we know made it."""
+
+
 def verify(body: bytes, header: str, secrets: Sequence[str], now: float) -> None:
     """Returns when one secret made one signature, and its time is within 300 s of `now` (past or future).
 
@@ -25,7 +29,7 @@ def verify(body: bytes, header: str, secrets: Sequence[str], now: float) -> None
     """
     timestamp, signatures = _parse(header)
     if not any(_matches(body, timestamp, signatures, secret) for secret in secrets if secret):
-        raise InvalidSignature("No configured webhook secret made this signature.")
+        raise UnknownSecret("No configured webhook secret made this signature.")
     if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         raise InvalidSignature(f"The signature's time is more than {TOLERANCE_SECONDS} s away from now.")
 

@@ -1,0 +1,100 @@
+"""The calls of a task to DynamoDB and Stripe, with the scheduler and the adversary between."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import stripe
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from billing import errors
+from tests.torture.scheduler import Fault, Killed, current
+
+figures: Counter[str] = Counter()
+
+_CODES = {
+    Fault.ERROR_BEFORE: "InternalServerError",
+    Fault.ERROR_AFTER: "InternalServerError",
+    Fault.THROTTLED: "ThrottlingException",
+}
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """While this holds, every call of a task stops for its turn and suffers the faults of the task."""
+    with (
+        patch.object(BaseClient, "_make_api_call", _dynamodb(BaseClient._make_api_call)),  # type: ignore[attr-defined]
+        patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
+        patch("billing.webhook.inbox._BACKOFF_SECONDS", 0),
+    ):
+        yield
+
+
+def _dynamodb(call: Callable[..., Any]) -> Callable[..., Any]:
+    def called(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        task = current.get()
+        if task is None or client.meta.service_model.service_name != "dynamodb":
+            return call(client, operation, params)
+        fault = task.at_call()
+        figures["DynamoDB calls"] += 1
+        if fault is None:
+            return call(client, operation, params)
+        figures[f"DynamoDB: {fault}"] += 1
+        if fault is Fault.KILL_BEFORE:
+            raise Killed
+        if fault is Fault.CONFLICT and operation == "TransactWriteItems":
+            raise _conflict(client, params)
+        if fault in (Fault.KILL_AFTER, Fault.ERROR_AFTER):
+            call(client, operation, params)
+        if fault is Fault.KILL_AFTER:
+            raise Killed
+        raise ClientError({"Error": {"Code": _CODES.get(fault, "InternalServerError"), "Message": ""}}, operation)
+
+    return called
+
+
+def _conflict(client: BaseClient, params: dict[str, Any]) -> ClientError:
+    reasons = [{"Code": "None"} for _ in params["TransactItems"]]
+    reasons[-1] = {"Code": "TransactionConflict"}
+    answer = {"Error": {"Code": "TransactionCanceledException", "Message": ""}, "CancellationReasons": reasons}
+    raised: ClientError = client.exceptions.from_code("TransactionCanceledException")(answer, "TransactWriteItems")
+    return raised
+
+
+def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
+    def requested(http: stripe.RequestsClient, method: str, url: str, *more: Any, **named: Any) -> Any:
+        task = current.get()
+        if task is None:
+            return request(http, method, url, *more, **named)
+        fault = task.at_call()
+        figures["Stripe calls"] += 1
+        if fault is None:
+            return request(http, method, url, *more, **named)
+        figures[f"Stripe: {fault}"] += 1
+        if fault is Fault.KILL_BEFORE:
+            raise Killed
+        if fault in (Fault.THROTTLED, Fault.CONFLICT):
+            return b'{"error": {"type": "invalid_request_error", "message": "slow down"}}', 429, {}
+        if fault in (Fault.KILL_AFTER, Fault.ERROR_AFTER):
+            request(http, method, url, *more, **named)
+        if fault is Fault.KILL_AFTER:
+            raise Killed
+        raise stripe.APIConnectionError("timed out")
+
+    return requested
+
+
+@contextmanager
+def counted_races() -> Iterator[None]:
+    """Counts the transactions that lost a race."""
+    original = errors.RevisionConflict.__init__
+
+    def counting(self: errors.RevisionConflict, *arguments: Any) -> None:
+        figures["races"] += 1
+        original(self, *arguments)
+
+    with patch.object(errors.RevisionConflict, "__init__", counting):
+        yield

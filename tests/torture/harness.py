@@ -1,0 +1,142 @@
+"""What a history runs on: the real handlers, DynamoDB Local, and the Stripe stand-in on a clock of its own."""
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+import boto3
+from aws_lambda_powertools.utilities import parameters
+from werkzeug.serving import make_server
+
+from billing import bootstrap
+from billing.domain.entities import Plan
+from billing.observability import logger, metrics
+from billing.table import items, keys
+from billing.table.store import Pointer, Table
+from billing.webhook.inbox import Fetcher
+from local import template, tokens
+from local.aws import CREDENTIALS, REGION
+from local.dynamodb_local import DynamoDBLocal
+from local.stack import Quiet, _free_port
+from local.stripe.server import StripeServer
+from local.stripe.store import Store
+from tests.torture import faults
+from tests.world import WEBHOOK_SECRET, World
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+
+PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
+
+
+class Streams:
+    """Reads the table's stream from where it was left."""
+
+    def __init__(self, client: "DynamoDBStreamsClient", arn: str) -> None:
+        self._client = client
+        shards = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        [shard] = shards  # DynamoDB Local keeps a table this young in one
+        self._next = client.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+
+    def read(self) -> list[tuple[items.Item, items.Item]]:
+        """(before, after) of every change since the last call."""
+        changes = []
+        while True:
+            answer = self._client.get_records(ShardIterator=self._next)
+            self._next = answer["NextShardIterator"]
+            for record in answer["Records"]:
+                change: Any = record["dynamodb"]
+                changes.append((items.load(change.get("OldImage", {})), items.load(change.get("NewImage", {}))))
+            if not answer["Records"]:
+                return changes
+
+
+class Harness:
+    def __init__(self, world: World, streams: Streams) -> None:
+        self.world = world
+        self.streams = streams
+        self.time = 1_795_435_200.0
+
+    def new_history(self) -> Store:
+        """An empty Stripe, but for the prices."""
+        store = Store(lambda _: None, lambda: self.time)
+        self.world.stripe.store = store
+        self.world.stripe._answers.clear()
+        for price_id in PLANS:
+            recurring = {"interval": "month", "interval_count": 1}
+            values = {"recurring": recurring, "type": "recurring", "active": True, "currency": "usd"}
+            store.create("price", id=price_id, product="prod_1", unit_amount=4900, **values)
+        return store
+
+    def account(self, tenant_id: str) -> dict[str, items.Item]:
+        """Id -> item of everything that is the tenant's."""
+        partition = self.world.table._client.query(
+            TableName=template.TABLE_NAME,
+            KeyConditionExpression="PK = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"TENANT#{tenant_id}"}},
+            ConsistentRead=True,
+        )["Items"]
+        found = [items.load(raw) for raw in partition]
+        return {tenant_id if item["SK"] == "TENANT" else item["SK"].split("#", 1)[1]: item for item in found}
+
+
+@contextmanager
+def running() -> Iterator[Harness]:
+    """Everything started, and stopped at the end. Needs Java and npm (once)."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="torture-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        dynamodb = DynamoDBLocal(tokens.STATE / "dynamodb-local", _free_port())
+        stack.callback(dynamodb.close)
+        server = StripeServer("sk_test_local", "https://checkout.stripe.com")
+        listener = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        stack.callback(listener.server_close)
+        stack.callback(listener.shutdown)
+        stack.callback(server.webhooks.close)
+        yield _wired(stack, dynamodb.url, server, f"http://127.0.0.1:{listener.server_port}")
+
+
+def _counted(fetch: Fetcher) -> Fetcher:
+    def counted(kind: str, object_id: str) -> tuple[dict[str, Any], str, str]:
+        faults.figures["fetches"] += 1
+        return fetch(kind, object_id)
+
+    return counted
+
+
+def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url: str) -> Harness:
+    given = dict.fromkeys(template.raw()["Parameters"], "https://app.example.com/")
+    functions = template.functions(given | {"TenantClaim": "tenant_id"}, {"STRIPE_API_BASE": stripe_url})
+    environment = {name: value for f in functions for name, value in f.environment.items() if value}
+    environment |= CREDENTIALS | {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
+    stack.enter_context(patch.dict(os.environ, environment))
+    secret = {"api-key": server.api_key, "webhook-secret": WEBHOOK_SECRET}
+    stack.enter_context(patch.object(parameters, "get_secret", lambda *_, **__: secret))
+    logger.setLevel(logging.CRITICAL)
+    stack.callback(logger.setLevel, logging.INFO)
+    bootstrap.reset()
+    stack.callback(bootstrap.reset)
+    stack.enter_context(patch.object(bootstrap, "fetch", _counted(bootstrap.fetch)))
+    stack.enter_context(patch.object(type(metrics), "flush_metrics", lambda self, *_, **__: self.clear_metrics()))
+    client = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION)
+    client.create_table(**template.table())
+    arn = client.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
+    streams = boto3.client("dynamodbstreams", endpoint_url=dynamodb_url, region_name=REGION)
+    table = Table(client, template.TABLE_NAME)
+    for price_id, plan_id in PLANS.items():
+        plan = Plan(
+            plan_id=plan_id, stripe_price_id=price_id, name=plan_id, amount=4900, currency="usd", interval="month"
+        )
+        table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
+    stack.enter_context(faults.installed())
+    return Harness(World(server, table, "", functions), Streams(streams, arn))

@@ -1,0 +1,290 @@
+"""A tenant's life at Stripe, and an adversary between Stripe and the platform.
+
+Hypothesis decides what happens at Stripe, which events arrive when, twice, together and in which order their calls
+interleave, and which call of which invocation dies, fails or takes effect unseen. In the end, when Stripe has delivered
+everything until it was taken, the table must say what Stripe says, and the stream must tell each change once.
+"""
+
+import itertools
+import random
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from billing.domain.entities import Tenant
+from billing.table import keys
+from billing.table.store import Pointer
+from local.stripe import billing
+from local.stripe.errors import ApiError
+from local.stripe.store import Object, Store
+from tests.torture import model
+from tests.torture.faults import figures
+from tests.torture.harness import PLANS, Harness
+from tests.torture.scheduler import Fault, Task, run
+from tests.world import Answer
+
+AT_ONCE = 8
+ROUNDS = 5
+INVOICE = "inv-own"
+DUE = 9000
+
+gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
+which = st.integers(0, 30)
+outcomes = st.sampled_from(["paid", "paid", "failed"])
+chances = st.integers(0, 2**32).map(random.Random)
+faults = st.dictionaries(st.integers(1, 10), st.sampled_from(Fault), max_size=2)
+
+_numbers = itertools.count(1)
+
+
+def exists(kind: str, **fields: Any) -> Any:
+    """Only when Stripe has such an object: a rule with nothing to act on would be a step wasted."""
+    return precondition(lambda self: bool(self.store.all(kind, **fields)))
+
+
+class Life(RuleBasedStateMachine):
+    harness: ClassVar[Harness]
+
+    @initialize()
+    def begin(self) -> None:
+        self.tenant = f"t{next(_numbers)}"
+        self.customer = f"cus_{self.tenant}"
+        self.store: Store = self.harness.new_history()
+        self.store.create("customer", id=self.customer, metadata={"tenantId": self.tenant})
+        pointer = Pointer(keys.stripe_pointer(self.customer), tenant_id=self.tenant)
+        table = self.harness.world.table
+        table.write([Tenant(tenant_id=self.tenant, stripe_customer_id=self.customer)], [pointer])
+        self.seen = 0
+        self.undelivered: list[Object] = []
+        self.delivered: list[Object] = []
+        self.own: dict[str, int] = {}
+        figures["histories"] += 1
+
+    # -- what happens at Stripe
+
+    @rule(gap=gaps, price=st.sampled_from(sorted(PLANS)), paid=st.booleans())
+    def someone_subscribes_by_hand(self, gap: int, price: str, paid: bool) -> None:
+        if len(self.store.all("subscription")) >= 3:
+            return
+        self._pass(gap)
+        metadata = {"tenantId": self.tenant, "planId": "plan-small"}
+        made = billing.create_subscription(self.store, self.customer, self.store.get("price", price), metadata, 0)
+        made["status"] = "incomplete"
+        self.store.emit("customer.subscription.created", made)
+        invoice = billing.create_invoice(self.store, made, "subscription_create")
+        self.store.emit("invoice.finalized", invoice)
+        if paid:
+            billing.pay_invoice(self.store, invoice, "pm_card_visa")
+
+    @exists("checkout.session", status="open")
+    @rule(gap=gaps, n=which, outcome=st.sampled_from(["paid", "processing"]))
+    def a_checkout_is_completed(self, gap: int, n: int, outcome: str) -> None:
+        self._with("checkout.session", n, gap, lambda s: billing.complete_checkout(self.store, s, outcome))
+
+    @exists("checkout.session", payment_status="unpaid", status="complete")
+    @rule(gap=gaps, n=which, outcome=outcomes)
+    def a_bank_answers(self, gap: int, n: int, outcome: str) -> None:
+        self._with("checkout.session", n, gap, lambda s: billing.settle_checkout(self.store, s, outcome))
+
+    @exists("checkout.session", status="open")
+    @rule(gap=gaps, n=which)
+    def a_checkout_expires(self, gap: int, n: int) -> None:
+        self._with("checkout.session", n, gap, lambda s: billing.expire_checkout(self.store, s))
+
+    @exists("subscription")
+    @rule(gap=gaps, n=which, outcome=outcomes)
+    def a_period_ends(self, gap: int, n: int, outcome: str) -> None:
+        self._with("subscription", n, gap, lambda s: billing.renew(self.store, s, outcome))
+
+    @exists("subscription")
+    @rule(gap=gaps, n=which, quantity=st.integers(1, 9), price=st.sampled_from(sorted(PLANS)), ends=st.booleans())
+    def the_portal_changes_it(self, gap: int, n: int, quantity: int, price: str, ends: bool) -> None:
+        def change(thing: Object) -> Object:
+            item = {"id": thing["items"]["data"][0]["id"], "price": price, "quantity": str(quantity)}
+            form = {"items": [item], "cancel_at_period_end": str(ends).lower()}
+            return billing.update_subscription(self.store, thing, form)
+
+        self._with("subscription", n, gap, change)
+
+    @exists("subscription")
+    @rule(gap=gaps, n=which, status=st.sampled_from(["unpaid", "paused", "active", "past_due"]))
+    def dunning_moves_it(self, gap: int, n: int, status: str) -> None:
+        def move(thing: Object) -> Object:
+            billing._check_live(thing)
+            thing["status"] = status
+            return self.store.emit("customer.subscription.updated", thing)
+
+        self._with("subscription", n, gap, move)
+
+    @exists("subscription")
+    @rule(gap=gaps, n=which)
+    def it_is_canceled(self, gap: int, n: int) -> None:
+        self._with("subscription", n, gap, lambda s: billing.cancel_subscription(self.store, s))
+
+    @exists("invoice", status="open")
+    @rule(gap=gaps, n=which, card=st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined"]))
+    def an_invoice_is_tried_again(self, gap: int, n: int, card: str) -> None:
+        self._with("invoice", n, gap, lambda i: billing.pay_invoice(self.store, i, card))
+
+    @exists("invoice", status="open")
+    @rule(gap=gaps, n=which, status=st.sampled_from(["void", "uncollectible"]))
+    def an_invoice_is_closed(self, gap: int, n: int, status: str) -> None:
+        self._with("invoice", n, gap, lambda i: billing.close_invoice(self.store, i, status))
+
+    @precondition(lambda self: bool(self.own))
+    @rule(gap=gaps, n=which, card=st.sampled_from(["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined"]))
+    def the_tenant_pays_by_card(self, gap: int, n: int, card: str) -> None:
+        def pay(intent: Object) -> Object:
+            if not intent["metadata"]:
+                raise ApiError(400, "", "an invoice of Stripe's is paid by its own rule")
+            return billing.confirm_intent(self.store, intent, card)
+
+        self._with("payment_intent", n, gap, pay)
+
+    def _with(self, kind: str, n: int, gap: int, act: Any) -> None:
+        things = self.store.all(kind)
+        if not things:
+            return
+        self._pass(gap)
+        try:
+            act(things[n % len(things)])
+        except ApiError:
+            return  # Stripe refuses it, or the card was declined
+
+    def _pass(self, seconds: int) -> None:
+        self.harness.time += seconds
+
+    # -- what reaches the platform
+
+    @rule(chance=chances, plan=st.sampled_from(sorted(PLANS.values())), broken=st.lists(faults, min_size=1, max_size=3))
+    def the_frontend_asks_for_checkouts(self, chance: random.Random, plan: str, broken: list[dict[int, Fault]]) -> None:
+        """Several at once, some of them dying on the way; then one that nothing disturbs."""
+        self._collect()
+        tasks = [Task(lambda: self._checkout(plan), one) for one in broken]
+        run([*tasks, *self._deliveries(chance, 2, [])], chance)
+        self._count(tasks)
+        answer = self._checkout(plan)
+        assert answer.status in (200, 409), answer
+        opened = self.store.all("checkout.session", status="open")
+        assert len(opened) <= 1, opened
+        assert answer.status == 409 or answer.body["sessionUrl"] == opened[0]["url"]
+        assert len(self.store.all("customer")) == 1
+
+    @rule(chance=chances, broken=st.lists(faults, min_size=1, max_size=3))
+    def the_frontend_pays_the_own_invoice(self, chance: random.Random, broken: list[dict[int, Fault]]) -> None:
+        if not self.own:
+            body = {"invoiceId": f"{INVOICE}-{self.tenant}", "amount": DUE, "currency": "usd"}
+            path = f"/tenants/{self.tenant}/invoices"
+            assert self.harness.world.api("POST", path, tenant=None, admin=True, json=body).status == 201
+            self.own = {body["invoiceId"]: DUE}  # type: ignore[dict-item]
+        tasks = [Task(self._pay, one) for one in broken]
+        run(tasks, chance)
+        self._count(tasks)
+        answer = self._pay()
+        assert answer.status in (200, 409), answer
+        payable = [i for i in self.store.all("payment_intent") if i["metadata"] and i["status"] != "succeeded"]
+        assert len(payable) <= 1, payable
+
+    @exists("event")
+    @rule(chance=chances, number=st.integers(1, AT_ONCE), broken=st.lists(faults, max_size=AT_ONCE))
+    def stripe_delivers(self, chance: random.Random, number: int, broken: list[dict[int, Fault]]) -> None:
+        self._collect()
+        tasks = self._deliveries(chance, number, broken)
+        run(tasks, chance)
+        self._count(tasks)
+
+    @exists("event")
+    @rule(chance=chances, broken=st.lists(faults, min_size=AT_ONCE, max_size=AT_ONCE))
+    def stripe_delivers_all_at_once(self, chance: random.Random, broken: list[dict[int, Fault]]) -> None:
+        self.stripe_delivers(chance, AT_ONCE, broken)
+
+    def _deliveries(self, chance: random.Random, number: int, broken: list[dict[int, Fault]]) -> list[Task]:
+        """Any events, also some that were taken before, and some twice at once."""
+        known = self.undelivered * 3 + self.delivered
+        if not known:
+            return []
+        chosen = [chance.choice(known) for _ in range(number)]
+        padded = [*broken, *({} for _ in chosen)]
+        return [Task(lambda event=event: self._deliver(event), one) for event, one in zip(chosen, padded, strict=False)]
+
+    def _deliver(self, event: Object) -> Answer:
+        figures["deliveries"] += 1
+        answer = self.harness.world.deliver(event)
+        if answer.status == 200 and event in self.undelivered:
+            self.undelivered.remove(event)
+            self.delivered.append(event)
+        return answer
+
+    def _checkout(self, plan: str) -> Answer:
+        figures["checkouts"] += 1
+        return self.harness.world.checkout(self.tenant, plan)
+
+    def _pay(self) -> Answer:
+        figures["payment intents"] += 1
+        [invoice] = self.own
+        return self.harness.world.api("POST", f"/invoices/{invoice}/payment-intent", tenant=self.tenant)
+
+    def _collect(self) -> None:
+        events = self.store.all("event")[::-1]
+        self.undelivered += events[self.seen :]
+        self.seen = len(events)
+
+    def _count(self, tasks: list[Task]) -> None:
+        figures["crashes"] += sum(task.killed for task in tasks)
+        figures["most at once"] = max(figures["most at once"], len(tasks))
+
+    # -- the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        self._collect()
+        chance = random.Random(len(self.undelivered))
+        for _ in range(ROUNDS):
+            waiting = [*self.undelivered]
+            chance.shuffle(waiting)
+            for event in waiting:
+                answer = self._deliver(event)
+                assert answer.status == 200, (event["type"], answer)
+        assert not self.undelivered
+        for event in chance.sample(self.delivered, min(3, len(self.delivered))):
+            assert self._deliver(event).status == 200
+        self._check_table()
+        self._check_records()
+        self._check_stream()
+
+    def _check_table(self) -> None:
+        account = self.harness.account(self.tenant)
+        wanted = model.expected(self.store, self.tenant, PLANS, self.own)
+        assert set(account) == set(wanted), (sorted(account), sorted(wanted))
+        for thing, fields in wanted.items():
+            for name, value in fields.items():
+                if not name.startswith("_"):
+                    assert account[thing].get(name) == value, (thing, name, account[thing].get(name), value)
+
+    def _check_records(self) -> None:
+        for event in self.delivered:
+            record = self.harness.world.table.record(event["id"])
+            assert record, event["type"]
+            assert record.status in ("PROCESSED", "STALE", "IGNORED"), (event["type"], record)
+
+    def _check_stream(self) -> None:
+        """Every write raised the revision by one, and each state that an item ever had follows from the one before."""
+        last: dict[str, dict[str, Any]] = {}
+        for before, after in self.harness.streams.read():
+            item = after or before
+            if item["PK"] != f"TENANT#{self.tenant}":
+                continue
+            assert after, "an item was deleted"
+            assert before == last.get(item["SK"], {}), "a change was told twice or not at all"
+            assert after["revision"] == before.get("revision", 0) + 1
+            assert not (_final(before) and after["status"] != before["status"]), (before["status"], after["status"])
+            assert after.get("amountPaid", 0) >= before.get("amountPaid", 0)
+            last[item["SK"]] = after
+
+
+def _final(item: dict[str, Any]) -> bool:
+    kind = item.get("SK", "").split("#")[0]
+    final = {"SUBSCRIPTION": {"canceled", "incomplete_expired"}, "INVOICE": {"PAID", "VOID"}, "PAYMENT": {"SUCCEEDED"}}
+    return item.get("status") in final.get(kind, set())

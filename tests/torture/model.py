@@ -1,0 +1,100 @@
+"""What the table must hold, told from Stripe's objects alone: written apart from the code that it judges."""
+
+from typing import Any
+
+from local.stripe.store import Object, Store
+
+LIVE = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
+ACCESS = {"trialing": "ACTIVE", "active": "ACTIVE", "past_due": "ACTIVE", "unpaid": "SUSPENDED", "paused": "SUSPENDED"}
+
+type Expected = dict[str, dict[str, Any]]
+
+
+def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: dict[str, int]) -> Expected:
+    """Id -> fields, for the tenant and all that is its own. `plans`: price -> plan; `own_invoices`: id -> amount due."""
+    subscriptions = {s["id"]: s for s in store.all("subscription")}
+    told = {event["data"]["object"]["id"] for event in store.all("event")}
+    everything: Expected = {
+        s["id"]: subscription(s, plans, waits=waiting(store, s)) for s in subscriptions.values() if s["id"] in told
+    }
+    for invoice in store.all("invoice"):
+        if invoice["id"] in told:
+            everything[invoice["id"]] = stripe_invoice(invoice)
+    for intent in store.all("payment_intent"):
+        if intent["id"] in told:
+            everything[intent["id"]] = payment(store, intent)
+    for invoice_id, due in own_invoices.items():
+        everything[invoice_id] = own_invoice(store, invoice_id, due)
+    known = {key: entry for key, entry in everything.items() if key in subscriptions}
+    everything[tenant_id] = {"status": tenant_status(list(known.values()))}
+    return everything
+
+
+def waiting(store: Store, thing: Object) -> bool:
+    """Whether the bank has still to pay for the checkout that made it, or refused to."""
+    for session in store.all("checkout.session", subscription=thing["id"]):
+        invoice = store.get("invoice", session["invoice"])
+        return bool(session["payment_status"] == "unpaid" and invoice["status"] != "paid")
+    return False
+
+
+def subscription(thing: Object, plans: dict[str, str], *, waits: bool) -> dict[str, Any]:
+    item = thing["items"]["data"][0]
+    return {
+        "status": thing["status"],
+        "planId": plans.get(item["price"]["id"]),
+        "quantity": item["quantity"],
+        "cancelAtPeriodEnd": thing["cancel_at_period_end"],
+        "_waits": waits,
+        "_order": (thing["created"], thing["id"]),
+    }
+
+
+def tenant_status(subscriptions: list[dict[str, Any]]) -> str:
+    meant = ["PENDING" if s["_waits"] and ACCESS.get(s["status"]) == "ACTIVE" else _meaning(s) for s in subscriptions]
+    if "ACTIVE" in meant:
+        return "ACTIVE"
+    ordered = sorted(zip(subscriptions, meant, strict=True), key=lambda pair: pair[0]["_order"])
+    live = [meaning for s, meaning in ordered if s["status"] in LIVE]
+    if live:
+        return live[0]
+    return ordered[-1][1] if ordered else "PENDING"
+
+
+def _meaning(entry: dict[str, Any]) -> str:
+    return ACCESS.get(entry["status"], "SUSPENDED" if entry["status"] in LIVE else "CANCELED")
+
+
+def stripe_invoice(thing: Object) -> dict[str, Any]:
+    status = thing["status"].upper()
+    if status == "OPEN":
+        status = "OVERDUE" if thing["attempt_count"] else "PENDING"
+    return {
+        "status": status,
+        "amountPaid": thing["amount_paid"],
+        "amountRemaining": thing["amount_remaining"],
+        "attemptCount": thing["attempt_count"],
+    }
+
+
+def payment(store: Store, intent: Object) -> dict[str, Any]:
+    invoice = intent["metadata"].get("invoiceId")
+    for tie in store.all("invoice_payment", status="paid"):
+        if tie["payment"].get("payment_intent") == intent["id"]:
+            invoice = tie["invoice"]
+    succeeded = intent["status"] == "succeeded"
+    return {
+        "status": "SUCCEEDED" if succeeded else "FAILED",
+        "amount": intent["amount"],
+        "stripeChargeId": intent["latest_charge"],
+        "invoiceId": invoice,
+    }
+
+
+def own_invoice(store: Store, invoice_id: str, due: int) -> dict[str, Any]:
+    intents = [
+        i for i in store.all("payment_intent", status="succeeded") if i["metadata"].get("invoiceId") == invoice_id
+    ]
+    paid = sum(i["amount_received"] for i in intents)
+    status = "PENDING" if not paid else "PAID" if paid >= due else "PARTIALLY_PAID"
+    return {"status": status, "amountPaid": paid, "amountRemaining": max(0, due - paid)}
