@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token sign types-of-events test lint types format template build check clean
+.PHONY: help setup demo up token show sign types-of-events test torture lint types format template build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ up: setup ## The local stack on 127.0.0.1:8087, until Ctrl-C
 token: setup ## A token for the local stack: make token TENANT=550e8400; without TENANT, an operator's
 	@$(BIN)/python -m local.tokens $(TENANT)
 
+show: setup ## What the local stack's table holds of a tenant: make show TENANT=550e8400
+	@$(BIN)/python -m local.show $(TENANT)
+
 sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
 	@$(BIN)/python -m local.sign $(EVENT)
 
@@ -38,6 +41,9 @@ types-of-events: setup ## The Stripe event types that are handled, one a line
 
 test: setup ## All tests (those of sam local where a Docker engine answers); some: make test TESTS=tests/unit
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
+
+torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again
+	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## ruff, and the direction of the imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -7,6 +7,7 @@ leaves it. Lambda's own start of the sandbox comes on top.
 """
 
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -41,6 +42,8 @@ def main() -> None:
     layer = BUILD / "BillingLayer" / "python"
     if not layer.is_dir():
         sys.exit("there is no built layer: make build")
+    if not any(layer.glob(f"pydantic_core/*{platform.machine()}*.so")):
+        sys.exit(f"the built layer is not for this machine ({platform.machine()}): make build")
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder) / "python"
         shutil.copytree(layer, bare, ignore=shutil.ignore_patterns("__pycache__"))

@@ -8,18 +8,15 @@ from typing import Any, Final
 
 import requests
 from rich.console import Console
-from rich.table import Table as Grid
 
-from billing.table import items
-from local import seed, template
-from local.aws import dynamodb
+from local import seed
 from local.seed import INVOICE, TENANT
+from local.show import Items, account, grid
 from local.stack import Stack, temporary
 
 _TIMEOUT: Final = 60
 _SETTLE_SECONDS: Final = 60
 
-type Items = dict[str, list[dict[str, Any]]]
 type Expectation = dict[str, Any]
 
 
@@ -64,20 +61,7 @@ class Demo:
             raise Failed("webhooks are still being delivered")
 
     def account(self) -> Items:
-        client = dynamodb(self.stack.aws_url)
-        answer = client.query(
-            TableName=template.TABLE_NAME,
-            KeyConditionExpression="PK = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"TENANT#{TENANT}"}},
-            ConsistentRead=True,
-        )
-        found: Items = {"TENANT": [], "SUBSCRIPTION": [], "INVOICE": [], "PAYMENT": []}
-        for raw in answer["Items"]:
-            item = items.load(raw)
-            found[item["SK"].split("#")[0]].append(item)
-        for things in found.values():
-            things.sort(key=lambda item: (item["createdAt"], item["SK"]))
-        return found
+        return account(self.stack.aws_url, TENANT)
 
     def step(self, title: str, act: Callable[[], object], **expected: object) -> None:
         """Does something, waits for the webhooks that follow, shows the account and checks it.
@@ -89,10 +73,10 @@ class Demo:
         began = time.monotonic()
         act()
         self.settle()
-        account = self.account()
-        self.console.print(_grid(account))
+        found = self.account()
+        self.console.print(grid(found))
         self.console.print(f"  [dim]{(time.monotonic() - began) * 1000:.0f} ms[/]")
-        self._check(title, expected, account)
+        self._check(title, expected, found)
 
     def _check(self, title: str, expected: Expectation, account: Items) -> None:
         names = {"tenant": "TENANT", "subscriptions": "SUBSCRIPTION", "invoices": "INVOICE", "payments": "PAYMENT"}
@@ -107,47 +91,6 @@ class Demo:
         else:
             self.console.print(f"  [red]✗ {claim}: {otherwise}[/]")
             self.failures.append(f"{claim}: {otherwise}")
-
-
-def _grid(account: Items) -> Grid:
-    grid = Grid(box=None, padding=(0, 2), header_style="dim")
-    for column in ("", "id", "status", "money", "what"):
-        grid.add_column(column, no_wrap=True)
-    for tenant in account["TENANT"]:
-        grid.add_row("tenant", tenant["tenantId"], _colored(tenant["status"]), "", tenant.get("stripeCustomerId", ""))
-    for s in account["SUBSCRIPTION"]:
-        until = f"until {s['currentPeriodEnd'][:10]}" if "currentPeriodEnd" in s else ""
-        what = f"{s.get('planId', '?')} {until}"
-        grid.add_row("subscription", _short(s["stripeSubscriptionId"]), _colored(s["status"]), "", what)
-    for i in account["INVOICE"]:
-        money = f"{_money(i['amountPaid'], i['currency'])} of {_money(i['amountDue'], i['currency'])}"
-        what = f"attempt {i['attemptCount']}" if i["attemptCount"] else ""
-        grid.add_row("invoice", _short(i["invoiceId"]), _colored(i["status"]), money, what)
-    for p in account["PAYMENT"]:
-        what = p.get("failureCode") or f"for {_short(p.get('invoiceId', '?'))}"
-        grid.add_row(
-            "payment",
-            _short(p["stripePaymentIntentId"]),
-            _colored(p["status"]),
-            _money(p["amount"], p["currency"]),
-            what,
-        )
-    return grid
-
-
-def _short(stripe_id: str) -> str:
-    return stripe_id if len(stripe_id) <= 16 else f"{stripe_id[:9]}…{stripe_id[-4:]}"
-
-
-def _money(minor: int, currency: str) -> str:
-    return f"{minor / 100:.2f} {currency.upper()}"
-
-
-def _colored(status: str) -> str:
-    good = {"ACTIVE", "active", "PAID", "SUCCEEDED", "trialing"}
-    bad = {"OVERDUE", "FAILED", "past_due", "CANCELED", "canceled", "SUSPENDED"}
-    color = "green" if status in good else "red" if status in bad else "yellow"
-    return f"[{color}]{status}[/]"
 
 
 def life(demo: Demo) -> None:

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request, Response
 
 from local import tokens
 from local.runtime import FunctionError, Runtime
-from local.template import Function, Route
+from local.template import Cors, Function, Route
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -40,7 +40,10 @@ def routes(functions: Iterable[Function]) -> Map:
 class Gateway:
     """A WSGI application."""
 
-    def __init__(self, functions: Iterable[Function], runtimes: Mapping[str, Runtime], token_folder: Path) -> None:
+    def __init__(
+        self, functions: Iterable[Function], runtimes: Mapping[str, Runtime], cors: Cors, token_folder: Path
+    ) -> None:
+        self._cors = cors
         self._runtimes = runtimes
         self._token_folder = token_folder
         self._routes = routes(functions)
@@ -49,6 +52,18 @@ class Gateway:
         return self._answer(Request(environ))(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
+        """As API Gateway: preflights are answered before any route, and every answer to an allowed origin says so."""
+        allowed = request.headers.get("Origin") in self._cors.origins
+        preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        response = Response(status=204) if preflight else self._routed(request)
+        if allowed:
+            response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+        if allowed and preflight:
+            response.headers["Access-Control-Allow-Methods"] = ",".join(self._cors.methods)
+            response.headers["Access-Control-Allow-Headers"] = ",".join(self._cors.headers)
+        return response
+
+    def _routed(self, request: Request) -> Response:
         try:
             (name, route), path = self._routes.bind_to_environ(request.environ).match()
         except (NotFound, MethodNotAllowed):

@@ -22,8 +22,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
+import stripe
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from billing.settings import DEFAULT_STRIPE_API_BASE
 from local import template, tokens
 from local.aws import CREDENTIALS, Aws, dynamodb, secretsmanager
 from local.dynamodb_local import DynamoDBLocal
@@ -41,11 +43,11 @@ LOCAL_WEBHOOK_SECRET: Final = "whsec_local"
 
 @dataclass(frozen=True)
 class Ports:
-    """0: any free one."""
+    """0: any free one. On macOS something else may have 5000: `AWS_PORT=5001 make up`."""
 
-    gateway: int = 8087
-    stripe: int = 12111
-    aws: int = 5000
+    gateway: int = int(os.environ.get("API_PORT", "8087"))
+    stripe: int = int(os.environ.get("STRIPE_PORT", "12111"))
+    aws: int = int(os.environ.get("AWS_PORT", "5000"))
 
 
 FREE: Final = Ports(0, 0, 0)
@@ -72,9 +74,7 @@ class Stack:
         self.api_key = os.environ.get("STRIPE_API_KEY") or LOCAL_API_KEY
         self.webhook_secret = os.environ.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
         self.stripe: StripeServer | None = None
-        self.stripe_base = os.environ.get("STRIPE_API_BASE", "")
-        if not self.stripe_base and os.environ.get("STRIPE_API_KEY"):
-            self.stripe_base = "https://api.stripe.com"
+        self.stripe_base = _stripe_elsewhere(self.ports)
         self.database = "moto"
         self._running = ExitStack()
 
@@ -116,7 +116,8 @@ class Stack:
         runtimes = {f.name: Runtime(f, logs) for f in functions}
         for runtime in runtimes.values():
             self._running.callback(runtime.close)
-        self.api_url = self._serve(Gateway(functions, runtimes, self.state), self.ports.gateway)
+        gateway = Gateway(functions, runtimes, template.cors(self._parameters()), self.state)
+        self.api_url = self._serve(gateway, self.ports.gateway)
         if self.stripe:
             self.stripe.webhooks.url = self.webhook_url
             self.stripe.webhooks.secret = self.webhook_secret
@@ -191,6 +192,14 @@ def temporary(ports: Ports = FREE) -> tuple[Stack, Callable[[], None]]:
     return Stack(ports, folder), lambda: shutil.rmtree(folder, ignore_errors=True)
 
 
+def _stripe_elsewhere(ports: Ports) -> str:
+    """The Stripe to use instead of the stand-in. A shell that sourced stack.env still names the stand-in itself."""
+    named = os.environ.get("STRIPE_API_BASE", "")
+    if named and named != f"http://{LOOPBACK}:{ports.stripe}":
+        return named
+    return DEFAULT_STRIPE_API_BASE if os.environ.get("STRIPE_API_KEY") else ""
+
+
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
@@ -226,7 +235,7 @@ def main() -> None:
             stack.write_environment()
             _tell(stack, seeded)
             stop.wait()
-    except OSError as error:
+    except (OSError, RuntimeError, stripe.StripeError) as error:
         raise SystemExit(f"The stack cannot start: {error}") from error
     print("stopped")
 

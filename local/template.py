@@ -38,6 +38,13 @@ class Function:
     actions: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Cors:
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: `!Ref x` is {"Ref": "x"}, `!Sub x` is {"Fn::Sub": "x"}."""
 
@@ -75,6 +82,13 @@ def functions(parameters: dict[str, str], overrides: dict[str, str]) -> list[Fun
         for name, resource in resources
         if resource["Type"] == "AWS::Serverless::Function"
     ]
+
+
+def cors(parameters: dict[str, str]) -> Cors:
+    """The API's CorsConfiguration."""
+    configured = raw()["Resources"]["BillingApi"]["Properties"]["CorsConfiguration"]
+    origins = parameters[configured["AllowOrigins"]["Ref"]].split(",")
+    return Cors(tuple(map(str.strip, origins)), tuple(configured["AllowMethods"]), tuple(configured["AllowHeaders"]))
 
 
 def table() -> dict[str, Any]:

@@ -76,6 +76,7 @@ class StripeServer:
         yield "POST", "/v1/payment_intents", self._create_payment_intent
         yield "POST", "/v1/payment_intents/<id>/confirm", self._confirm_payment_intent
         yield "POST", "/v1/payment_intents/<id>/cancel", self._on("payment_intent", billing.cancel_intent)
+        yield "GET", "/c/pay/<id>", self._hosted_page
         yield "POST", "/_control/checkout_sessions/<id>/complete", self._complete_checkout
         yield "POST", "/_control/checkout_sessions/<id>/settle", self._settle_checkout
         yield "POST", "/_control/subscriptions/<id>/renew", self._renew
@@ -107,7 +108,7 @@ class StripeServer:
             raise ApiError(404, "invalid_request_error", message) from error
         pairs = [*request.args.items(multi=True), *request.form.items(multi=True)]
         form = forms.decode(pairs)
-        if request.path.startswith("/_control/"):
+        if not request.path.startswith("/v1/"):
             # Waiting for deliveries keeps nobody out: what they wait for may be a call to this very server.
             with nullcontext() if request.method == "GET" else self._lock:
                 return 200, route(form, **values)
@@ -294,6 +295,11 @@ class StripeServer:
         return billing.confirm_intent(self.store, intent, form.get("payment_method", "pm_card_visa"))
 
     # -- controls
+
+    def _hosted_page(self, form: Object, id: str) -> Object:
+        session = self.store.get("checkout.session", id)
+        how = f"curl -X POST {self.public_url}/_control/checkout_sessions/{id}/complete"
+        return {"checkout_session": id, "status": session["status"], "to_pay_it": how}
 
     def _complete_checkout(self, form: Object, id: str) -> Object:
         session = self.store.get("checkout.session", id)

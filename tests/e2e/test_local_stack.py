@@ -89,6 +89,18 @@ def test_unknown_routes_and_methods(stack: Stack) -> None:
         assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 
 
+def test_browsers_of_allowed_origins_may_call(stack: Stack) -> None:
+    url = f"{stack.api_url}/api/v1/billing/stripe/checkout"
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for origin, allowed in (("http://localhost:3000", True), ("https://evil.example.net", False)):
+        preflight = requests.options(url, headers={"Origin": origin, **asked}, timeout=TIMEOUT)
+        assert preflight.status_code == 204
+        assert (preflight.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+        answer = requests.post(url, headers={"Origin": origin}, timeout=TIMEOUT)
+        assert answer.status_code == 401
+        assert (answer.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+
+
 def test_the_webhook_needs_no_token_but_a_signature(stack: Stack) -> None:
     answer = post(stack, "stripe/webhook", None, data=b'{"id": "evt_1"}')
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:billing:problem:invalid-signature")

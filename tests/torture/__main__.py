@@ -27,7 +27,7 @@ def torture(histories: int, number: int) -> None:
         print_blob=True,
     )
     with running() as Life.harness, counted_races():
-        run_state_machine_as_test(seed(number)(Life), settings=chosen)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(seed(number)(Life), settings=chosen)
 
 
 def main() -> int:

@@ -60,7 +60,8 @@ def _conflict(client: BaseClient, params: dict[str, Any]) -> ClientError:
     reasons = [{"Code": "None"} for _ in params["TransactItems"]]
     reasons[-1] = {"Code": "TransactionConflict"}
     answer = {"Error": {"Code": "TransactionCanceledException", "Message": ""}, "CancellationReasons": reasons}
-    raised: ClientError = client.exceptions.from_code("TransactionCanceledException")(answer, "TransactWriteItems")
+    kind: Any = client.exceptions.from_code("TransactionCanceledException")
+    raised: ClientError = kind(answer, "TransactWriteItems")
     return raised
 
 
@@ -82,7 +83,7 @@ def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
             request(http, method, url, *more, **named)
         if fault is Fault.KILL_AFTER:
             raise Killed
-        raise stripe.APIConnectionError("timed out")
+        raise stripe.APIConnectionError("timed out")  # type: ignore[no-untyped-call]
 
     return requested
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from unittest.mock import patch
 
 import boto3
@@ -30,16 +30,13 @@ from local.stripe.store import Store
 from tests.torture import faults
 from tests.world import WEBHOOK_SECRET, World
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
-
 PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
 
 
 class Streams:
     """Reads the table's stream from where it was left."""
 
-    def __init__(self, client: "DynamoDBStreamsClient", arn: str) -> None:
+    def __init__(self, client: Any, arn: str) -> None:
         self._client = client
         shards = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         [shard] = shards  # DynamoDB Local keeps a table this young in one
@@ -131,7 +128,7 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
     client = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION)
     client.create_table(**template.table())
     arn = client.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
-    streams = boto3.client("dynamodbstreams", endpoint_url=dynamodb_url, region_name=REGION)
+    streams: Any = boto3.client("dynamodbstreams", endpoint_url=dynamodb_url, region_name=REGION)
     table = Table(client, template.TABLE_NAME)
     for price_id, plan_id in PLANS.items():
         plan = Plan(

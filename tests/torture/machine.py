@@ -7,6 +7,8 @@ everything until it was taken, the table must say what Stripe says, and the stre
 
 import itertools
 import random
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -38,9 +40,10 @@ faults = st.dictionaries(st.integers(1, 10), st.sampled_from(Fault), max_size=2)
 _numbers = itertools.count(1)
 
 
-def exists(kind: str, **fields: Any) -> Any:
+def exists[F: Callable[..., Any]](kind: str, **fields: Any) -> Callable[[F], F]:
     """Only when Stripe has such an object: a rule with nothing to act on would be a step wasted."""
-    return precondition(lambda self: bool(self.store.all(kind, **fields)))
+    decorate: Callable[[F], F] = precondition(lambda self: bool(self.store.all(kind, **fields)))
+    return decorate
 
 
 class Life(RuleBasedStateMachine):
@@ -206,7 +209,7 @@ class Life(RuleBasedStateMachine):
             return []
         chosen = [chance.choice(known) for _ in range(number)]
         padded = [*broken, *({} for _ in chosen)]
-        return [Task(lambda event=event: self._deliver(event), one) for event, one in zip(chosen, padded, strict=False)]
+        return [Task(partial(self._deliver, event), one) for event, one in zip(chosen, padded, strict=False)]
 
     def _deliver(self, event: Object) -> Answer:
         figures["deliveries"] += 1

@@ -11,7 +11,7 @@ type Expected = dict[str, dict[str, Any]]
 
 
 def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: dict[str, int]) -> Expected:
-    """Id -> fields, for the tenant and all that is its own. `plans`: price -> plan; `own_invoices`: id -> amount due."""
+    """Id -> fields, for the tenant and all that is its own. `plans`: price -> plan; `own_invoices`: id -> due."""
     subscriptions = {s["id"]: s for s in store.all("subscription")}
     told = {event["data"]["object"]["id"] for event in store.all("event")}
     everything: Expected = {
