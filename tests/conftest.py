@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import boto3
 import hypothesis
 import pytest
-from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 from werkzeug.serving import make_server
 
@@ -62,6 +61,5 @@ def world(stripe_server: tuple[StripeServer, str], monkeypatch: pytest.MonkeyPat
                 if text:
                     monkeypatch.setenv(name, text)
         bootstrap.reset()
-        parameters.clear_caches()  # type: ignore[no-untyped-call]
         yield World(server, Table(client, template.TABLE_NAME), arn, functions)
     bootstrap.reset()

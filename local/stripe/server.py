@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from http import HTTPStatus
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -114,9 +115,9 @@ class StripeServer:
                 return 200, route(form, **values)
         self._authenticate(request)
         self.calls.append((request.method, request.path))
-        self._maybe_fail(request)
+        failure = self._failure(request)
         with self._lock:
-            status, body = self._once(request, form, lambda: route(form, **values))
+            status, body = self._once(request, form, failure or (lambda: route(form, **values)))
             return status, self._shown(body, form.get("expand", []))
 
     def _authenticate(self, request: Request) -> None:
@@ -142,21 +143,31 @@ class StripeServer:
             status, body = 200, act()
         except ApiError as error:
             status, body = error.status, error.body
+            if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
+                raise  # a request that was not carried out leaves no answer
         self._answers[key] = asked, status, json.loads(json.dumps(body))
         return status, body
 
-    def _maybe_fail(self, request: Request) -> None:
-        """A failure that was asked for: a status, or no answer in time."""
+    def _failure(self, request: Request) -> Callable[[], Object] | None:
+        """A failure that was asked for. No answer in time: the call takes effect. 429: it is not looked at."""
         with self._lock:
             wanted = next((f for f in self._failures if f["path"] in request.path), None)
             if wanted is None:
-                return
+                return None
             wanted["count"] -= 1
             if wanted["count"] <= 0:
                 self._failures.remove(wanted)
         time.sleep(wanted["seconds"])
-        if wanted["status"]:
-            raise ApiError(wanted["status"], "api_error", "A failure that was asked for.")
+        if not wanted["status"]:
+            return None
+        error = ApiError(wanted["status"], "api_error", "A failure that was asked for.")
+        if wanted["status"] == HTTPStatus.TOO_MANY_REQUESTS:
+            raise error
+
+        def fail() -> Object:
+            raise error
+
+        return fail
 
     def _shown(self, body: Object, expand: list[str]) -> Object:
         shown = {name: value for name, value in body.items() if not name.startswith("_")}

@@ -142,6 +142,8 @@ def test_an_id_is_given_where_none_is_named(world: World) -> None:
         {"dueDate": "tomorrow"},
         {"dueDate": "2030-02-30"},
         {"dueDate": "2030-01-31T12:00:00"},
+        {"dueDate": "0001-01-01T00:00:00+01:00"},
+        {"description": ""},
         {"invoiceId": "in_123"},
         {"invoiceId": "a/b"},
         {"description": "x" * 501},

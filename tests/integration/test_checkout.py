@@ -233,8 +233,22 @@ def test_an_admin_links_any_free_customer_but_not_anothers(world: World) -> None
 def test_a_second_customer_is_refused(world: World) -> None:
     world.plan()
     world.customer()
+    world.customer("other", "cus_other")
     world.stripe.store.create("customer", id="cus_second", metadata={"tenantId": TENANT})
-    refused(world.checkout(extra={"customerId": "cus_second"}), 409, "customer-mismatch")
+    for another in ("cus_second", "cus_other", "cus_none"):
+        refused(world.checkout(extra={"customerId": another}), 403, "forbidden")
+    refused(world.checkout(admin=True, extra={"customerId": "cus_second"}), 409, "customer-mismatch")
+
+
+def test_an_admin_replaces_a_customer_that_was_deleted_at_stripe(world: World) -> None:
+    world.plan()
+    world.customer()
+    world.stripe.store.get("customer", CUSTOMER)["deleted"] = True
+    world.stripe.store.create("customer", id="cus_second", metadata={})
+    assert world.checkout(admin=True, extra={"customerId": "cus_second"}).status == 200
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.stripe_customer_id == "cus_second"
 
 
 def test_a_pointer_never_changes_hands(world: World) -> None:
@@ -272,11 +286,48 @@ def test_stripes_failures(
     assert len(world.stripe.store.all("customer")) == 1
 
 
-def test_one_failure_is_repeated_with_the_same_key(world: World) -> None:
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+def test_a_failure_that_stripe_keeps_under_its_key_locks_nobody_out(world: World, path: str) -> None:
+    """Stripe answers a key with its first answer for a day, also when that was a 500."""
     world.plan()
-    world.stripe._fail({"status": 500, "count": 1, "path": "/v1/customers"})
+    world.stripe._fail({"status": 500, "count": 1, "path": path})
+    refused(world.checkout(), 503, "stripe-unavailable")
     assert world.checkout().status == 200
     assert len(world.stripe.store.all("customer")) == 1
+    assert len(sessions(world)) == 1
+
+
+def test_no_answer_is_repeated_with_the_same_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("billing.stripe_api.READ_SECONDS", 0.2)
+    world.plan()
+    world.stripe._fail({"seconds": 0.5, "count": 1, "path": "/v1/customers"})
+    assert world.checkout().status == 200
+    assert len(world.stripe.store.all("customer")) == 1
+
+
+def test_a_session_that_cannot_be_looked_at_is_not_taken_for_none(world: World) -> None:
+    world.plan()
+    world.checkout()
+    world.stripe._fail({"status": 403, "count": 1, "path": "/v1/checkout/sessions/"})
+    refused(world.checkout(), 502, "stripe-rejected")
+    assert len(sessions(world)) == 1
+
+
+def test_a_session_that_expires_while_it_is_expired(world: World) -> None:
+    world.plan()
+    world.plan("plan-big", "price_big")
+    world.checkout()
+    world.stripe._fail({"status": 400, "count": 1, "path": "/expire"})
+    original = world.stripe.store.get
+
+    def get(kind: str, object_id: str) -> Any:
+        found = original(kind, object_id)
+        if kind == "checkout.session" and not world.stripe._failures:
+            found["status"] = "expired"
+        return found
+
+    world.stripe.store.get = get  # type: ignore[method-assign]
+    assert world.checkout(plan="plan-big").status == 200
 
 
 def test_a_silent_stripe_is_given_up_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

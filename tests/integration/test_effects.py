@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import random
 from typing import Any
 
 import pytest
@@ -175,6 +176,100 @@ def test_a_failed_bank_debit_leaves_the_tenant_inactive_until_its_invoice_is_pai
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.ACTIVE
+
+
+@pytest.mark.parametrize("spacing", [0, 5])
+@pytest.mark.parametrize("shuffle", range(6))
+def test_a_failed_debit_paid_after_all_ends_alike_in_any_order(world: World, shuffle: int, spacing: int) -> None:
+    world.plan()
+    session = world.subscribe("processing")
+    happenings.settle_checkout(world.stripe.store, session, "failed")
+    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    events = [at(event, index * spacing) for index, event in enumerate(world.new_events())]
+    if shuffle:
+        random.Random(shuffle).shuffle(events)
+    for event in events:
+        assert world.deliver(event).status == 200
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
+    assert only_subscription(world).checkout_payment is CheckoutPayment.SETTLED
+
+
+@pytest.mark.parametrize("first", ["invoice_payment.paid", "invoice.payment_failed"])
+def test_a_debit_is_settled_by_whatever_says_first_that_its_invoice_is_paid(world: World, first: str) -> None:
+    world.plan()
+    session = world.subscribe("processing")
+    happenings.settle_checkout(world.stripe.store, session, "failed")
+    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    events = world.new_events()
+    last = ("invoice.paid", "invoice.payment_succeeded")
+    # A sort is stable: the rest keeps Stripe's order.
+    order = sorted(events, key=lambda e: (e["type"] in last, e["type"] == first))
+    for event in order:
+        assert world.deliver(event).status == 200
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
+
+
+def test_a_part_of_an_invoice_is_recorded(active: World) -> None:
+    invoice = happenings.renew(active.stripe.store, first_subscription(active), "failed")
+    for event in active.new_events():
+        active.deliver(event)
+    payment = happenings.payment_of(active.stripe.store, invoice)
+    assert payment
+    invoice |= {"amount_paid": 2000, "amount_remaining": 2900, "attempt_count": 0}
+    part = {**payment, "id": "inpay_part", "status": "paid", "amount_paid": 2000}
+    assert active.deliver(active.stripe.store.emit("invoice_payment.paid", part)).body["status"] == "PROCESSED"
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert (recorded.status, recorded.amount_paid) == (InvoiceStatus.PARTIALLY_PAID, 2000)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_payments_of_an_invoice_the_same_one_stands(active: World, order: int) -> None:
+    invoice = active.stripe.store.all("invoice")[0]
+    payment = happenings.payment_of(active.stripe.store, invoice)
+    assert payment
+    known = payment["payment"]["payment_intent"]
+    several = ["pi_!", "pi_~", known]
+    for index, intent in enumerate(several[::order]):
+        paid = {**payment, "id": f"inpay_{index}", "payment": {"type": "payment_intent", "payment_intent": intent}}
+        active.deliver(active.stripe.store.emit("invoice_payment.paid", paid))
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert recorded.stripe_payment_intent_id == "pi_!"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_before_basil_a_payment_finds_its_invoice_in_any_order(world: World, order: int) -> None:
+    world.plan()
+    for other in SAMPLES:
+        world.stripe.store.add(json.loads(other.read_text())["data"]["object"])
+    folder = ROOT / "events" / "stripe" / "pre-basil"
+    invoice = json.loads((folder / "invoice.paid.json").read_text())
+    intent = json.loads((folder / "payment_intent.succeeded.json").read_text())
+    intent["data"]["object"] |= {"invoice": invoice["data"]["object"]["id"], "metadata": {"tenantId": "7c9e6679"}}
+    invoice["data"]["object"]["payment_intent"] = intent["data"]["object"]["id"]
+    for event in [invoice, intent][::order]:
+        assert world.deliver(event).body["status"] == "PROCESSED"
+    payment = world.payment(intent["data"]["object"]["id"], "7c9e6679")
+    assert payment
+    assert payment.invoice_id == invoice["data"]["object"]["id"]
+
+
+def test_a_lost_session_of_the_same_attempt_does_not_forget_the_open_one(world: World) -> None:
+    world.plan()
+    world.checkout()
+    [session] = world.stripe.store.all("checkout.session")
+    lost = {**session, "id": "cs_test_lost", "status": "expired"}
+    lost = {name: value for name, value in lost.items() if not name.startswith("_")}
+    world.deliver(world.stripe.store.emit("checkout.session.expired", lost))
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.checkout
+    assert tenant.checkout.session_id == session["id"]
 
 
 def test_an_expired_session_is_forgotten(world: World) -> None:

@@ -171,9 +171,10 @@ def test_an_invoice_that_stripe_lost(world: World) -> None:
 
 def test_stripe_down(world: World) -> None:
     bring_in(world)
-    world.stripe._fail({"status": 500, "count": 2})
+    world.stripe._fail({"status": 500, "count": 1})
     refused(pay(world), 503, "stripe-unavailable")
     assert pay(world).status == 200
+    assert len(world.stripe.store.all("payment_intent")) == 1
 
 
 def test_card_error_is_402(world: World) -> None:

@@ -4,9 +4,9 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities import parameters
 from botocore.client import BaseClient
 
+from billing import bootstrap
 from local.stripe import billing as happenings
 from tests.world import TENANT, World
 
@@ -22,7 +22,7 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
 
     def invoke(self: World, name: str, event: dict[str, Any]) -> Any:
         running.append(name)
-        parameters.clear_caches()  # type: ignore[no-untyped-call]  # each function is a process of its own, with a cache of its own
+        bootstrap.secrets.cache_clear()  # each function is a process of its own, with a cache of its own
         try:
             return original(self, name, event)
         finally:

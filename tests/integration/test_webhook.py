@@ -198,7 +198,7 @@ def test_a_failure_is_answered_with_5xx_recorded_and_repaired_by_the_next_delive
         stored = record(world, event)
         assert (stored.status, stored.attempts) == (RecordStatus.FAILED, attempt)
         assert stored.error
-        assert stored.error.startswith("StripeUnavailable")
+        assert stored.error.startswith("StripeFailed")
         assert stored.last_seen_at
     assert [r["PK"]["S"] for r in _failed(world)] == [f"EVENT#{event['id']}"]
     assert world.deliver(event).body["status"] == "PROCESSED"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import boto3
-from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from werkzeug.serving import make_server
 
 from billing import bootstrap
@@ -118,7 +118,7 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
     environment |= CREDENTIALS | {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
     stack.enter_context(patch.dict(os.environ, environment))
     secret = {"api-key": server.api_key, "webhook-secret": WEBHOOK_SECRET}
-    stack.enter_context(patch.object(parameters, "get_secret", lambda *_, **__: secret))
+    stack.enter_context(patch.object(SecretsProvider, "get", lambda *_, **__: secret))
     logger.setLevel(logging.CRITICAL)
     stack.callback(logger.setLevel, logging.INFO)
     bootstrap.reset()

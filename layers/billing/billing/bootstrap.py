@@ -4,6 +4,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.config import Config
 
 from billing.secret import SecretStore
@@ -13,8 +14,8 @@ from billing.table.store import Table
 if TYPE_CHECKING:
     from billing.stripe_api import StripeApi
 
-# Well inside every function's timeout: three attempts of a call that usually takes milliseconds.
-_BOTO = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+# Two attempts of a call that usually takes milliseconds: inside deadline.RESERVE_SECONDS.
+_BOTO = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @cache
@@ -29,7 +30,7 @@ def table() -> Table:
 
 @cache
 def secrets() -> SecretStore:
-    return SecretStore(settings().stripe_secret_arn)
+    return SecretStore(SecretsProvider(boto_config=_BOTO), settings().stripe_secret_arn)
 
 
 def stripe() -> "StripeApi":

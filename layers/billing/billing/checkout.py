@@ -1,8 +1,10 @@
 """A tenant subscribes: one Stripe customer, one open Checkout Session, whatever is asked twice or breaks between."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from billing import deadline
 from billing.domain import access
 from billing.domain.caller import Caller
 from billing.domain.entities import OpenCheckout, Plan, Tenant
@@ -14,6 +16,7 @@ from billing.errors import (
     PlanInactive,
     PlanNotFound,
     RevisionConflict,
+    StripeFailed,
     StripeNotFound,
     StripeRejected,
     SubscriptionExists,
@@ -36,7 +39,9 @@ def start(table: Table, stripe: StripeApi, settings: Settings, caller: Caller, w
     """
     caller.act_for(wanted.tenant_id)
     plan = _plan_on_sale(table, wanted.plan_id)
-    for _ in range(MAX_TRIES):
+    for attempt in range(MAX_TRIES):
+        if attempt and deadline.is_near():
+            break
         try:
             return _start(table, stripe, settings, caller, wanted, plan)
         except RevisionConflict:
@@ -85,26 +90,49 @@ def _with_customer(table: Table, stripe: StripeApi, caller: Caller, tenant: Tena
         _check_customer(table, stripe, caller, tenant, customer_id)
     elif tenant.stripe_customer_id:
         return tenant
-    customer_id = customer_id or stripe.create_customer(tenant.tenant_id)
+    customer_id = customer_id or _new_customer(table, stripe, tenant)
     linked = replace(tenant, stripe_customer_id=customer_id)
     return _written(table, linked, Pointer(keys.stripe_pointer(customer_id), tenant_id=tenant.tenant_id))
 
 
+def _new_customer(table: Table, stripe: StripeApi, tenant: Tenant) -> str:
+    try:
+        return stripe.create_customer(tenant.tenant_id, tenant.customer_attempt)
+    except StripeFailed:
+        _give_up(table, replace(tenant, customer_attempt=tenant.customer_attempt + 1))
+        raise
+
+
+def _give_up(table: Table, tenant: Tenant) -> None:
+    """Leaves a key whose answer is a failure of Stripe for good; what it may have made, nobody was told of."""
+    with suppress(RevisionConflict):
+        _written(table, tenant)
+
+
 def _check_customer(table: Table, stripe: StripeApi, caller: Caller, tenant: Tenant, customer_id: str) -> None:
     """Raises unless the existing customer may become this tenant's. A tenant's token learns nothing of others."""
-    owner = table.owner(keys.stripe_pointer(customer_id))
-    if owner not in (None, tenant.tenant_id):
-        raise Forbidden("This customer does not belong to the tenant.")
-    if tenant.stripe_customer_id:
+    foreign = Forbidden("This customer does not belong to the tenant.")
+    if not caller.is_admin and tenant.stripe_customer_id:
+        raise foreign
+    if table.owner(keys.stripe_pointer(customer_id)) not in (None, tenant.tenant_id):
+        raise foreign
+    if tenant.stripe_customer_id and _exists(stripe, tenant.stripe_customer_id):
         raise CustomerMismatch("The tenant has another Stripe customer; leave customerId out to use it.")
     try:
         named = stripe.customer_tenant(customer_id)
     except StripeNotFound as error:
-        if caller.is_admin:
-            raise CustomerNotFound("Stripe has no such customer.") from error
-        raise Forbidden("This customer does not belong to the tenant.") from error
+        raise (CustomerNotFound("Stripe has no such customer.") if caller.is_admin else foreign) from error
     if named != tenant.tenant_id and not caller.is_admin:
-        raise Forbidden("This customer does not belong to the tenant.")
+        raise foreign
+
+
+def _exists(stripe: StripeApi, customer_id: str) -> bool:
+    """False for a customer that was deleted at Stripe: an admin may put another in its place."""
+    try:
+        stripe.customer_tenant(customer_id)
+    except StripeNotFound:
+        return False
+    return True
 
 
 # -- the session
@@ -115,7 +143,7 @@ def _still_open(table: Table, stripe: StripeApi, settings: Settings, tenant: Ten
     last = tenant.checkout
     if last is None or not last.plan_id:
         return None
-    session = _look_up(stripe, settings, tenant, last)
+    session = _look_up(table, stripe, settings, tenant, last)
     if session is None or session.status == "expired":
         return None
     if session.status == "complete":
@@ -124,24 +152,27 @@ def _still_open(table: Table, stripe: StripeApi, settings: Settings, tenant: Ten
         return _remember(table, tenant, last, session)
     try:
         stripe.expire_checkout_session(session.id)
-    except StripeRejected as error:  # it was completed a moment ago
-        raise SubscriptionExists(_COMPLETE) from error
+    except StripeRejected as error:  # it is not open any more
+        if stripe.checkout_session(session.id).status == "complete":
+            raise SubscriptionExists(_COMPLETE) from error
     return None
 
 
-def _look_up(stripe: StripeApi, settings: Settings, tenant: Tenant, last: OpenCheckout) -> Session | None:
-    """The session as Stripe has it; None when it never came to be or is of another Stripe account."""
-    try:
-        if last.session_id:
+def _look_up(table: Table, stripe: StripeApi, settings: Settings, tenant: Tenant, last: OpenCheckout) -> Session | None:
+    """The session as Stripe has it; None when it never came to be, or is of another Stripe account."""
+    if last.session_id:
+        with suppress(StripeNotFound):
             return stripe.checkout_session(last.session_id)
-        # Reserved, and then a crash: asked again with the same key, Stripe answers with the same session.
-        return _create(stripe, settings, tenant, last)
-    except StripeRejected:
         return None
+    # Reserved, and then a crash: asked again with the same key, Stripe answers with the same session. What it refuses
+    # now (the plan's price is gone), it had refused before.
+    with suppress(StripeRejected):
+        return _create(table, stripe, settings, tenant, last)
+    return None
 
 
 def _open(table: Table, stripe: StripeApi, settings: Settings, tenant: Tenant, reserved: OpenCheckout) -> str:
-    session = _create(stripe, settings, tenant, reserved)
+    session = _create(table, stripe, settings, tenant, reserved)
     return _remember(table, tenant, reserved, session)
 
 
@@ -152,7 +183,7 @@ def _remember(table: Table, tenant: Tenant, checkout: OpenCheckout, session: Ses
     return session.url
 
 
-def _create(stripe: StripeApi, settings: Settings, tenant: Tenant, checkout: OpenCheckout) -> Session:
+def _create(table: Table, stripe: StripeApi, settings: Settings, tenant: Tenant, checkout: OpenCheckout) -> Session:
     metadata = {"tenantId": tenant.tenant_id, "planId": checkout.plan_id}
     subscription_data: dict[str, Any] = {"metadata": metadata}
     if checkout.trial_days:
@@ -167,7 +198,11 @@ def _create(stripe: StripeApi, settings: Settings, tenant: Tenant, checkout: Ope
         "success_url": settings.success_url,
         "cancel_url": settings.cancel_url,
     }
-    return stripe.create_checkout_session(parameters, f"checkout-{tenant.tenant_id}-{checkout.attempt}")
+    try:
+        return stripe.create_checkout_session(parameters, f"checkout-{tenant.tenant_id}-{checkout.attempt}")
+    except StripeFailed:
+        _give_up(table, replace(tenant, checkout=OpenCheckout(attempt=checkout.attempt)))
+        raise
 
 
 def _written(table: Table, tenant: Tenant, *pointers: Pointer) -> Tenant:

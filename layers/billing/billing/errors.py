@@ -126,6 +126,13 @@ class StripeUnavailable(BillingError):
     status, slug, title = 503, "stripe-unavailable", "Stripe is not available"
 
 
+class StripeFailed(StripeUnavailable):
+    """Stripe answered with a 5xx. Asked again with the same idempotency key it gives the same answer for a day.
+
+    Source: https://docs.stripe.com/api/idempotent_requests
+    """
+
+
 class Contention(BillingError):
     """Several writers changed the same record for longer than we were willing to try."""
 

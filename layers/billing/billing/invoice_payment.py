@@ -1,8 +1,10 @@
 """A tenant pays an invoice: the client secret of the one PaymentIntent that pays it."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from billing import deadline
 from billing.domain.caller import Caller
 from billing.domain.entities import Invoice, Payment, PaymentStatus
 from billing.domain.invoicing import PAYABLE
@@ -12,6 +14,7 @@ from billing.errors import (
     InvoiceNotFound,
     InvoiceNotPayable,
     RevisionConflict,
+    StripeFailed,
     StripeNotFound,
 )
 from billing.parameters import PayInvoice
@@ -26,7 +29,9 @@ _STILL_PAYABLE: Final = frozenset({"requires_payment_method", "requires_confirma
 def client_secret(table: Table, stripe: StripeApi, caller: Caller, wanted: PayInvoice) -> str:
     """Raises `InvoiceNotFound`, `InvoiceNotPayable`, `Contention` and what `StripeApi` raises."""
     tenant_id = _owner(table, caller, wanted.invoice_id)
-    for _ in range(MAX_TRIES):
+    for attempt in range(MAX_TRIES):
+        if attempt and deadline.is_near():
+            break
         invoice = table.get(Invoice, keys.invoice(tenant_id, wanted.invoice_id))
         if invoice is None:
             raise _unknown()
@@ -82,8 +87,15 @@ def _secret_of_own(table: Table, stripe: StripeApi, invoice: Invoice) -> str:
             return intent.client_secret
         _check_closed(table, invoice, intent)
     tenant = table.tenant(invoice.tenant_id)
-    intent = _create(stripe, invoice, invoice.payment_attempt + 1, tenant.stripe_customer_id if tenant else None)
-    table.write([replace(invoice, stripe_payment_intent_id=intent.id, payment_attempt=invoice.payment_attempt + 1)])
+    following = replace(invoice, payment_attempt=invoice.payment_attempt + 1)
+    try:
+        intent = _create(stripe, following, tenant.stripe_customer_id if tenant else None)
+    except StripeFailed:
+        # The key's answer is that failure for good; what Stripe may have made, nobody was told the secret of.
+        with suppress(RevisionConflict):
+            table.write([following])
+        raise
+    table.write([replace(following, stripe_payment_intent_id=intent.id)])
     return intent.client_secret
 
 
@@ -96,7 +108,7 @@ def _check_closed(table: Table, invoice: Invoice, intent: PaymentIntent) -> None
     raise InvoiceNotPayable("A payment of this invoice is under way; its result is recorded in a moment.")
 
 
-def _create(stripe: StripeApi, invoice: Invoice, attempt: int, customer_id: str | None) -> PaymentIntent:
+def _create(stripe: StripeApi, invoice: Invoice, customer_id: str | None) -> PaymentIntent:
     parameters: dict[str, Any] = {
         "amount": invoice.amount_remaining,
         "currency": invoice.currency,
@@ -105,4 +117,5 @@ def _create(stripe: StripeApi, invoice: Invoice, attempt: int, customer_id: str 
     }
     optional = {"customer": customer_id, "description": invoice.description}
     parameters |= {name: value for name, value in optional.items() if value}
-    return stripe.create_payment_intent(parameters, f"pay-{invoice.tenant_id}-{invoice.invoice_id}-{attempt}")
+    scope = f"pay-{invoice.tenant_id}-{invoice.invoice_id}-{invoice.payment_attempt}"
+    return stripe.create_payment_intent(parameters, scope)

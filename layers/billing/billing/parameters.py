@@ -9,6 +9,8 @@ from pydantic.alias_generators import to_camel
 from billing.domain.ids import PATTERN
 from billing.domain.invoicing import MAX_AMOUNT
 
+_YEARS = (2000, 9998)
+
 
 def _known_currency(code: str) -> str:
     if code.lower() not in CURRENCIES:
@@ -22,10 +24,12 @@ def _in_utc(text: str) -> str:
         if len(text) == len("2026-11-23"):
             return f"{date.fromisoformat(text).isoformat()}T23:59:59Z"
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError("is no date (2026-11-23) or time (2026-11-23T12:00:00Z)") from error
     if moment.tzinfo is None:
         raise ValueError("needs an offset: 2026-11-23T12:00:00Z")
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:
+        raise ValueError(f"is not between the years {_YEARS[0]} and {_YEARS[1]}")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -82,4 +86,4 @@ class CreateInvoice(Parameters):
     amount: Annotated[StrictInt, Field(gt=0, le=MAX_AMOUNT)]
     currency: Currency
     due_date: Moment | None = None
-    description: Annotated[str, StringConstraints(max_length=500)] | None = None
+    description: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
 
 from billing.errors import Misconfigured
@@ -27,7 +27,8 @@ class StripeSecret:
 class SecretStore:
     """Reads the secret, cached; a rotation needs no deployment. Raises `Misconfigured`."""
 
-    def __init__(self, arn: str) -> None:
+    def __init__(self, provider: SecretsProvider, arn: str) -> None:
+        self._provider = provider
         self._arn = arn
         self._refreshed_at = -float("inf")
 
@@ -43,7 +44,7 @@ class SecretStore:
 
     def _fetch(self, *, force: bool) -> StripeSecret:
         try:
-            value = parameters.get_secret(self._arn, transform="json", max_age=CACHE_SECONDS, force_fetch=force)
+            value = self._provider.get(self._arn, transform="json", max_age=CACHE_SECONDS, force_fetch=force)
         except (GetParameterError, TransformParameterError) as error:
             raise Misconfigured("The Stripe secret cannot be read.") from error
         return _parse(value)

@@ -20,6 +20,7 @@ import stripe
 from billing import clock, deadline
 from billing.errors import (
     CardDeclined,
+    StripeFailed,
     StripeNotFound,
     StripeRateLimited,
     StripeRejected,
@@ -85,11 +86,11 @@ class StripeApi:
 
     # -- customers
 
-    def create_customer(self, tenant_id: str) -> str:
-        """The same customer however often it is asked for within Stripe's 24 hours of idempotency."""
+    def create_customer(self, tenant_id: str, attempt: int) -> str:
+        """The same customer however often it is asked for with the same attempt, for at least 24 hours."""
         parameters: Any = {"metadata": {"tenantId": tenant_id}}
         with _calling("customers.create"):
-            key = idempotency_key(f"customer-{tenant_id}", parameters)
+            key = idempotency_key(f"customer-{tenant_id}-{attempt}", parameters)
             return self._v1.customers.create(parameters, {"idempotency_key": key}).id
 
     def customer_tenant(self, customer_id: str) -> str | None:
@@ -182,7 +183,7 @@ def _intent(intent: Any) -> PaymentIntent:
 
 @contextmanager
 def _calling(what: str) -> "Iterator[None]":
-    if deadline.remaining() < WORST_CASE_SECONDS:
+    if deadline.remaining() < WORST_CASE_SECONDS + deadline.RESERVE_SECONDS:
         raise StripeUnavailable("Stripe answers too slowly; try again.", retry_after=RETRY_AFTER_SECONDS)
     try:
         yield
@@ -204,9 +205,10 @@ def _meaning(error: stripe.StripeError) -> Exception:
     status = error.http_status
     if isinstance(error, stripe.RateLimitError) or status == HTTPStatus.TOO_MANY_REQUESTS:
         return StripeRateLimited("Stripe is rate limiting us; try again.", retry_after=RETRY_AFTER_SECONDS)
-    # 409: another request with the same idempotency key is still under way.
-    # None: no answer at all.
-    if status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.CONFLICT:
+    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StripeFailed("Stripe failed; try again.", retry_after=RETRY_AFTER_SECONDS)
+    # None: no answer at all. 409: another request with the same idempotency key is still under way.
+    if status is None or status == HTTPStatus.CONFLICT:
         return StripeUnavailable("Stripe did not answer; try again.", retry_after=RETRY_AFTER_SECONDS)
     if isinstance(error, stripe.CardError):
         return CardDeclined("The card was declined; use another one.")

@@ -84,6 +84,7 @@ class Tenant(Entity):
     tenant_id: str
     status: TenantStatus = TenantStatus.PENDING
     stripe_customer_id: str | None = None
+    customer_attempt: int = 0
     current_subscription_id: str | None = None
     checkout: OpenCheckout | None = None
 

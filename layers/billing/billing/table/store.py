@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from billing import clock
 from billing.domain.entities import Entity, Plan, Subscription, Tenant
-from billing.errors import RecordDone, RevisionConflict
+from billing.errors import Contention, RecordDone, RevisionConflict
 from billing.table import items, keys
 from billing.table.keys import Key
 from billing.table.records import OPEN, RETENTION_SECONDS, Record, RecordStatus
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _BATCH = 100  # BatchGetItem's limit
+_BATCH_TRIES = 6  # for what a throttled table leaves out
+_BATCH_BACKOFF_SECONDS = 0.05
 _OPEN_VALUES = {f":{status.lower()}": status for status in sorted(OPEN)}
 _STILL_OPEN = f"#status IN ({', '.join(_OPEN_VALUES)})"
 _LOST_RACE = {"ConditionalCheckFailed", "TransactionConflict"}
@@ -46,7 +48,10 @@ class Table:
         """The items that exist, in one round trip (each is consistent by itself, the set is no snapshot)."""
         pending: list[Any] = [items.dump(key._asdict()) for key in dict.fromkeys(wanted)]
         found: dict[Key, items.Item] = {}
-        while pending:
+        for attempt in range(_BATCH_TRIES):
+            if not pending:
+                break
+            time.sleep(_BATCH_BACKOFF_SECONDS * attempt)
             answer = self._client.batch_get_item(
                 RequestItems={self._name: {"Keys": pending[:_BATCH], "ConsistentRead": True}}
             )
@@ -55,6 +60,8 @@ class Table:
             for raw in answer["Responses"].get(self._name, []):
                 item = items.load(raw)
                 found[Key(item["PK"], item["SK"])] = item
+        if pending:
+            raise Contention("The table is throttled; try again.", retry_after=1)
         return found
 
     def get[E: Entity](self, kind: type[E], key: Key) -> E | None:
@@ -116,6 +123,8 @@ class Table:
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             return _record(items.load(error.response["Item"]))  # type: ignore[typeddict-item]
+        except self._client.exceptions.TransactionConflictException as error:
+            raise Contention("Another delivery of the event is being applied.") from error
         return None
 
     def record(self, event_id: str) -> Record | None:
@@ -169,6 +178,8 @@ class Table:
             self._client.update_item(**update)
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise RecordDone from error
+        except self._client.exceptions.TransactionConflictException as error:
+            raise RevisionConflict from error
 
     def _puts(self, entities: Sequence[Entity], event_id: str) -> Iterable["TransactWriteItemTypeDef"]:
         now = clock.now()

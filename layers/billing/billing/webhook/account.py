@@ -83,12 +83,14 @@ def _ids(thing: Payload) -> _Ids:
             return _Ids(customer, payloads.price_of(thing), changes_subscriptions=True)
         case "checkout.session":
             return _Ids(customer, None, _present(ref(thing.get("invoice"))), changes_subscriptions=True)
+        # An invoice that turns out to be paid, by its payload or when Stripe is asked, may settle a waiting checkout.
         case "invoice":
-            # A paid invoice may settle a checkout that was waiting for its money.
-            return _Ids(customer, None, (thing["id"],), changes_subscriptions=thing.get("status") == "paid")
+            intents = payloads.invoice_intents(thing)
+            return _Ids(customer, None, (thing["id"],), intents, changes_subscriptions=True)
         case "invoice_payment":
             paid = payloads.invoice_payment(thing)
-            return _Ids(customer, None, (paid.invoice_id,), _present(paid.payment_intent_id), invoice_names_owner=True)
+            ids = _Ids(customer, None, (paid.invoice_id,), _present(paid.payment_intent_id), changes_subscriptions=True)
+            return replace(ids, invoice_names_owner=True)
         case "payment_intent":
             return _Ids(customer, None, _present(*payloads.intent_invoice(thing)), (thing["id"],))
         case _:

@@ -145,7 +145,7 @@ def _without_session(tenant: Tenant, session: payloads.CheckoutSession) -> Tenan
     checkout = tenant.checkout
     if checkout is None or not checkout.plan_id:
         return tenant
-    mine = checkout.session_id == session.id or str(checkout.attempt) == session.attempt
+    mine = checkout.session_id == session.id if checkout.session_id else str(checkout.attempt) == session.attempt
     return replace(tenant, checkout=OpenCheckout(attempt=checkout.attempt)) if mine else tenant
 
 
@@ -160,10 +160,20 @@ def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) ->
             return Fetch("invoice", incoming.invoice_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    invoice = _next(current, incoming)
-    pointers = () if current else (Pointer(keys.stripe_pointer(invoice.invoice_id), tenant_id=invoice.tenant_id),)
+    return _invoiced(account, _next(current, incoming), *_ties(account, incoming))
+
+
+def _invoiced(account: Account, invoice: Invoice, *payments: Payment) -> Outcome:
+    """One invoice's change, its pointer when it is new, and what follows for a checkout that waited for its money."""
+    new = () if invoice.revision else (Pointer(keys.stripe_pointer(invoice.invoice_id), tenant_id=invoice.tenant_id),)
     settled = _settle_checkout(account, invoice)
-    return replace(settled, entities=(invoice, *settled.entities), pointers=(*pointers, *settled.pointers))
+    return replace(settled, entities=(invoice, *payments, *settled.entities), pointers=(*new, *settled.pointers))
+
+
+def _ties(account: Account, invoice: Invoice) -> list[Payment]:
+    """Payments on record that do not know yet that they are of this invoice."""
+    payments = [p for p in account.payments.values() if p.invoice_id is None]
+    return [replace(p, invoice_id=invoice.invoice_id) for p in payments]
 
 
 def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
@@ -183,10 +193,18 @@ def _invoice(account: Account, snapshot: Snapshot) -> Invoice:
     fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
     invoice_id = snapshot.object["id"]
     known = account.invoices.get(invoice_id)
+    fields["stripe_payment_intent_id"] = _one_of(known, *payloads.invoice_intents(snapshot.object))
     if known:
         return replace(known, **fields)
     tenant_id = account.tenant.tenant_id
     return Invoice(tenant_id=tenant_id, invoice_id=invoice_id, stripe_invoice_id=invoice_id, **fields)
+
+
+def _one_of(known: Invoice | None, *paid: str) -> str | None:
+    """The PaymentIntent that stands for those that paid: of several the same one, in whatever order they come."""
+    return min(
+        [*paid, *([known.stripe_payment_intent_id] if known and known.stripe_payment_intent_id else [])], default=None
+    )
 
 
 # -- payments
@@ -227,9 +245,14 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
     if paid.payment_intent_id is None:
         return ignored("not paid by a PaymentIntent")
     known = account.invoices.get(paid.invoice_id)
-    if known is None and fetched is None:
+    # What it paid of an open invoice, no other event may say: it was a part of it.
+    if fetched is None and (known is None or not known.terminal):
         return Fetch("invoice", paid.invoice_id)
-    invoice = known or _invoice(account, fetched or event.snapshot)
+    invoice = known
+    if fetched:
+        incoming = _invoice(account, fetched)
+        invoice = _next(known, incoming) if _verdict(known, incoming, fetched) is Verdict.APPLY else known
+    assert invoice is not None, "known, or fetched and applied"
     payment = account.payments.get(paid.payment_intent_id) or Payment(
         tenant_id=invoice.tenant_id,
         stripe_payment_intent_id=paid.payment_intent_id,
@@ -237,12 +260,8 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
         amount=paid.amount_paid,
         currency=paid.currency,
     )
-    pointer = Pointer(keys.stripe_pointer(invoice.invoice_id), tenant_id=invoice.tenant_id)
-    return applied(
-        replace(invoice, stripe_payment_intent_id=paid.payment_intent_id),
-        replace(payment, invoice_id=invoice.invoice_id),
-        pointers=() if known else (pointer,),
-    )
+    tied = replace(invoice, stripe_payment_intent_id=_one_of(invoice, paid.payment_intent_id))
+    return _invoiced(account, tied, replace(payment, invoice_id=invoice.invoice_id))
 
 
 # -- order

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from billing import deadline
 from billing.domain.ids import is_id
 from billing.errors import Contention, RecordDone, RevisionConflict, StripeNotFound, Unresolved
 from billing.observability import logger
@@ -74,6 +75,8 @@ class Inbox:
 
     def _apply(self, event: Event, record: Record, refusal: Outcome | None) -> Receipt:
         for attempt in range(MAX_TRIES):
+            if attempt and deadline.is_near():
+                break
             time.sleep(random.uniform(0, _BACKOFF_SECONDS * attempt))
             tenant_id, outcome = (None, refusal) if refusal else self._decide(event)
             record = replace(record, status=outcome.status, reason=outcome.reason, tenant_id=tenant_id)

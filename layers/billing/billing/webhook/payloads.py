@@ -135,7 +135,7 @@ def _first_item(subscription: Payload) -> Payload:
 def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
     """`at`: when this was true; an open invoice past its due date is overdue."""
     due_date = moment(invoice.get("due_date"))
-    fields = {
+    return {
         "status": status_of(
             invoice.get("status"),
             attempts=invoice.get("attempt_count") or 0,
@@ -156,8 +156,6 @@ def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
         "hosted_url": invoice.get("hosted_invoice_url"),
         "pdf": invoice.get("invoice_pdf"),
     }
-    intent = _invoice_intent(invoice)
-    return fields | ({"stripe_payment_intent_id": intent} if intent else {})
 
 
 def invoice_subscription(invoice: Payload) -> str | None:
@@ -169,11 +167,12 @@ def _invoice_parent(invoice: Payload) -> Payload:
     return parent or invoice.get("subscription_details") or {}
 
 
-def _invoice_intent(invoice: Payload) -> str | None:
-    """The PaymentIntent, where the payload says it: before basil, or when `payments` is expanded."""
+def invoice_intents(invoice: Payload) -> tuple[str, ...]:
+    """The PaymentIntents that paid it, where the payload says so: before basil, or when `payments` is expanded."""
     payments = (invoice.get("payments") or {}).get("data") or []
-    intents = [ref((payment.get("payment") or {}).get("payment_intent")) for payment in payments]
-    return next(filter(None, intents), None) or ref(invoice.get("payment_intent"))
+    paid = [ref((p.get("payment") or {}).get("payment_intent")) for p in payments if p.get("status") == "paid"]
+    before_basil = [ref(invoice.get("payment_intent"))]
+    return tuple(intent for intent in [*paid, *before_basil] if intent)
 
 
 # -- PaymentIntents
