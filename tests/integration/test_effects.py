@@ -12,6 +12,7 @@ from billing.domain.entities import CheckoutPayment, InvoiceStatus, PaymentStatu
 from billing.domain.order import content
 from billing.table import keys
 from billing.table.records import RecordStatus
+from billing.table.store import Table
 from billing.webhook.effects import EFFECTS
 from local.stripe import billing as happenings
 from local.stripe.store import Object
@@ -208,6 +209,33 @@ def test_a_debit_is_settled_by_whatever_says_first_that_its_invoice_is_paid(worl
     order = sorted(events, key=lambda e: (e["type"] in last, e["type"] == first))
     for event in order:
         assert world.deliver(event).status == 200
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
+
+
+@pytest.mark.parametrize("slower", ["checkout.session.completed", "invoice.paid"])
+def test_a_checkout_and_its_payment_at_the_same_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch, slower: str
+) -> None:
+    """The slower of the two has read the account before the faster one commits."""
+    world.plan()
+    world.subscribe("processing")
+    completed, *_ = world.new_events()
+    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    paid = next(e for e in world.new_events() if e["type"] == "invoice.paid")
+    events = {e["type"]: e for e in (completed, paid)}
+    faster = next(kind for kind in events if kind != slower)
+    commit = Table.commit
+    pending = [events[faster]]
+
+    def committed(self: Table, *arguments: Any) -> None:
+        if pending:
+            assert world.deliver(pending.pop()).status == 200
+        commit(self, *arguments)
+
+    monkeypatch.setattr(Table, "commit", committed)
+    assert world.deliver(events[slower]).status == 200
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.ACTIVE

@@ -10,7 +10,11 @@ from billing import bootstrap
 from local.stripe import billing as happenings
 from tests.world import TENANT, World
 
-_WRITES = {"Put": "dynamodb:PutItem", "Update": "dynamodb:UpdateItem"}
+_WRITES = {
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+}
 
 
 @pytest.fixture
@@ -47,6 +51,8 @@ def test_policies_are_exact(world: World, calls: dict[str, set[str]]) -> None:
     world.price("price_big")
     world.api("PUT", "/plans/plan-pro", admin=True, json={"stripePriceId": "price_pro", "name": "Pro"})
     world.subscribe()
+    world.deliver_new()
+    world.subscribe("processing", for_tenant="by-debit")
     world.deliver_new()
     customer = world.stripe.store.all("customer")[0]["id"]
     world.checkout("other", extra={"customerId": customer})

@@ -250,7 +250,7 @@ def test_a_kill_at_either_write_is_healed_by_the_next_delivery(
 ) -> None:
     original = getattr(Table, call)
 
-    def killed(self: Table, *arguments: Any) -> None:
+    def killed(self: Table, *arguments: Any) -> None:  # the inbox calls by position
         if after:
             original(self, *arguments)
         raise Killed

@@ -35,6 +35,14 @@ class Pointer:
     plan_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Unchanged:
+    """An item that was read and is not written, but must still be as it was (revision 0: not there) at the commit."""
+
+    key: Key
+    revision: int
+
+
 class Table:
     """Every read is strongly consistent. Times come from this machine's clock and decide nothing."""
 
@@ -100,13 +108,20 @@ class Table:
         """All or nothing, each entity on its revision. Raises `RevisionConflict`."""
         self._transact([*self._puts(entities, ""), *map(self._put_pointer, pointers)])
 
-    def commit(self, record: Record, entities: Sequence[Entity], pointers: Sequence[Pointer]) -> None:
+    def commit(
+        self,
+        record: Record,
+        entities: Sequence[Entity],
+        pointers: Sequence[Pointer] = (),
+        unchanged: Sequence[Unchanged] = (),
+    ) -> None:
         """Closes the record and writes what its event changed, in one transaction.
 
         Raises `RecordDone` when another delivery closed it, `RevisionConflict` when an entity was written meanwhile.
         """
         close: TransactWriteItemTypeDef = {"Update": self._closing(record)}  # type: ignore[typeddict-item]
-        self._transact([close, *self._puts(entities, record.event_id), *map(self._put_pointer, pointers)], closes=True)
+        puts = [*self._puts(entities, record.event_id), *map(self._put_pointer, pointers)]
+        self._transact([close, *puts, *map(self._check, unchanged)], closes=True)
 
     # -- event records
 
@@ -188,15 +203,20 @@ class Table:
             item |= {"revision": entity.revision + 1, "createdAt": entity.created_at or now, "updatedAt": now}
             if event_id:
                 item["eventId"] = event_id
-            unchanged = "revision = :read" if entity.revision else "attribute_not_exists(PK)"
             put: dict[str, Any] = {
                 "TableName": self._name,
                 "Item": items.dump(item),
-                "ConditionExpression": unchanged,
+                **_on_revision(entity.revision),
             }
-            if entity.revision:
-                put["ExpressionAttributeValues"] = items.dump({":read": entity.revision})
             yield {"Put": put}  # type: ignore[typeddict-item]
+
+    def _check(self, item: Unchanged) -> "TransactWriteItemTypeDef":
+        check: dict[str, Any] = {
+            "TableName": self._name,
+            "Key": items.dump(item.key._asdict()),
+            **_on_revision(item.revision),
+        }
+        return {"ConditionCheck": check}  # type: ignore[typeddict-item]
 
     def _put_pointer(self, pointer: Pointer) -> "TransactWriteItemTypeDef":
         name, owner = ("planId", pointer.plan_id) if pointer.plan_id else ("tenantId", pointer.tenant_id)
@@ -224,6 +244,14 @@ class Table:
             if error.response["Error"]["Code"] == "TransactionConflictException":
                 raise RevisionConflict from error
             raise
+
+
+def _on_revision(revision: int) -> dict[str, Any]:
+    """The condition that an item stands at a revision; 0: that there is none."""
+    if not revision:
+        return {"ConditionExpression": "attribute_not_exists(PK)"}
+    values = items.dump({":read": revision})
+    return {"ConditionExpression": "revision = :read", "ExpressionAttributeValues": values}
 
 
 def _record(item: items.Item) -> Record:

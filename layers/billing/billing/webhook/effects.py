@@ -26,7 +26,7 @@ from billing.domain.invoicing import receive
 from billing.domain.order import Verdict, compare, succeed
 from billing.table import keys
 from billing.table.records import RecordStatus
-from billing.table.store import Pointer
+from billing.table.store import Pointer, Unchanged
 from billing.webhook import payloads
 from billing.webhook.account import Account
 from billing.webhook.payloads import Event, Snapshot
@@ -38,6 +38,7 @@ class Outcome:
     reason: str | None = None
     entities: tuple[Entity, ...] = ()
     pointers: tuple[Pointer, ...] = ()
+    unchanged: tuple[Unchanged, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,12 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
     invoice = account.invoices.get(session.invoice_id or "")
     stage = tenancy.further(subscription.checkout_payment, _stage(event.type, session, invoice))
     subscription = replace(subscription, checkout_payment=stage, checkout_invoice_id=session.invoice_id)
-    return _subscribed(account, subscription, _without_session(account.tenant, session))
+    outcome = _subscribed(account, subscription, _without_session(account.tenant, session))
+    if stage is CheckoutPayment.SETTLED or session.invoice_id is None:
+        return outcome
+    # It waits for its invoice: should that be paid at this moment, one of the two events has to see the other.
+    key = keys.invoice(account.tenant.tenant_id, session.invoice_id)
+    return replace(outcome, unchanged=(Unchanged(key, invoice.revision if invoice else 0),))
 
 
 def _stage(event_type: str, session: payloads.CheckoutSession, invoice: Invoice | None) -> CheckoutPayment:
@@ -183,9 +189,16 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
         for s in account.subscriptions.values()
         if s.checkout_invoice_id == invoice.invoice_id and s.checkout_payment is not CheckoutPayment.SETTLED
     ]
-    if not waiting or invoice.status is not InvoiceStatus.PAID:
+    if invoice.status is not InvoiceStatus.PAID or invoice.stripe_subscription_id is None:
         return applied()
-    return _subscribed(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
+    if waiting:
+        return _subscribed(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
+    known = account.subscriptions.get(invoice.stripe_subscription_id)
+    if known and known.checkout_payment:
+        return applied()
+    # Its checkout may be recorded at this moment, waiting: as above. Every subscription's change writes the tenant.
+    tenant = account.tenant
+    return replace(applied(), unchanged=(Unchanged(keys.tenant(tenant.tenant_id), tenant.revision),))
 
 
 def _invoice(account: Account, snapshot: Snapshot) -> Invoice:

@@ -125,7 +125,7 @@ class Inbox:
 
     def _close(self, record: Record, outcome: Outcome) -> None:
         if outcome.entities:
-            self._table.commit(record, outcome.entities, outcome.pointers)
+            self._table.commit(record, outcome.entities, outcome.pointers, outcome.unchanged)
         else:
             self._table.close_record(record)
 
