@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign types-of-events test torture lint types format template build check clean
+.PHONY: help setup demo up token show sign types-of-events test torture mutants lint types format template build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ test: setup ## All tests (those of sam local where a Docker engine answers); som
 
 torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again
 	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+mutants: setup ## Takes the guards away, one at a time, and sees whether the machine of `torture` notices
+	@$(BIN)/python -m tests.torture.mutants
 
 lint: setup ## ruff, and the direction of the imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

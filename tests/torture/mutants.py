@@ -1,0 +1,125 @@
+"""`python -m tests.torture.mutants`: takes the guards away, one at a time, and sees whether the machine notices.
+
+Each runs in a process of its own until the first history that does not end well.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, Final
+from unittest.mock import patch
+
+from tests.torture.faults import figures
+from tests.torture.run import torture
+
+HISTORIES: Final = 1500
+SEED: Final = 1
+
+
+def _without_record_condition() -> AbstractContextManager[Any]:
+    """Closes a record whatever its status: a second delivery is applied again."""
+    return patch("billing.table.store._STILL_OPEN", "#status IN (:received, :failed, :ignored) OR attribute_exists(PK)")
+
+
+def _without_revision_condition() -> AbstractContextManager[Any]:
+    """Writes an entity whatever was written since it was read."""
+    return patch("billing.table.store._on_revision", lambda _: {})
+
+
+def _without_final_states() -> AbstractContextManager[Any]:
+    """A canceled subscription, a paid invoice, a succeeded payment is a state like any other."""
+    from billing.domain import entities  # noqa: PLC0415
+
+    never = property(lambda _: False)
+    return patch.multiple(entities.Payment, terminal=never)
+
+
+def _without_asking_stripe() -> AbstractContextManager[Any]:
+    """Of two states of one second, the one that is delivered later wins."""
+    from billing.domain import order  # noqa: PLC0415
+
+    return patch.object(order.Verdict, "FETCH", order.Verdict.APPLY)
+
+
+def _without_order() -> AbstractContextManager[Any]:
+    """The state that is delivered later wins, whatever its time."""
+    from billing.domain.order import Verdict  # noqa: PLC0415
+
+    return patch("billing.webhook.effects.compare", lambda *_, **__: Verdict.APPLY)
+
+
+def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
+    """A failure is recorded, and answered with 200: Stripe never comes again."""
+    from billing.webhook.inbox import Inbox, Receipt, _record_of  # noqa: PLC0415
+
+    receive = Inbox.receive
+
+    def answered(self: Inbox, event: Any) -> Receipt:
+        try:
+            return receive(self, event)
+        except Exception:  # noqa: BLE001 - that is the mutation
+            return Receipt(_record_of(event))
+
+    return patch.object(Inbox, "receive", answered)
+
+
+def _with_the_tenant_read_last() -> AbstractContextManager[Any]:
+    """A change of a subscription writes its tenant only when the tenant changes: no race for its revision."""
+    from billing.webhook import effects  # noqa: PLC0415
+
+    subscribed = effects._subscribed
+
+    def careless(account: Any, *arguments: Any) -> Any:
+        outcome = subscribed(account, *arguments)
+        return replace(outcome, entities=tuple(e for e in outcome.entities if e != account.tenant))
+
+    return patch.object(effects, "_subscribed", careless)
+
+
+MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
+    "the record's condition": _without_record_condition,
+    "the revision's condition": _without_revision_condition,
+    "the rule of final states": _without_final_states,
+    "the rule of one second": _without_asking_stripe,
+    "the order by Stripe's time": _without_order,
+    "2xx only after the commit": _with_2xx_before_the_commit,
+    "every change writes the tenant": _with_the_tenant_read_last,
+}
+
+
+def run_one(name: str) -> None:
+    """Prints what the first bad history was noticed by, as JSON."""
+    noticed = ""
+    try:
+        with MUTANTS[name]():
+            torture(HISTORIES, SEED, shrink=False)
+    except AssertionError as error:
+        noticed = str(error).splitlines()[0][:80] if str(error) else "an assertion"
+    except Exception as error:  # noqa: BLE001 - any end but a good one is a finding
+        noticed = f"{type(error).__name__}: {error}"[:80]
+    print(json.dumps({"noticed": noticed, "histories": figures["histories"]}))
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        run_one(sys.argv[1])
+        return 0
+    survivors = 0
+    print("| guard taken away | noticed after histories | seconds | by |\n|---|---|---|---|", flush=True)
+    for name in MUTANTS:
+        began = time.monotonic()
+        command = [sys.executable, "-W", "ignore", "-m", "tests.torture.mutants", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        said = json.loads(done.stdout.splitlines()[-1])
+        survivors += not said["noticed"]
+        found = said["histories"] if said["noticed"] else f"NOT in {said['histories']}"
+        print(f"| {name} | {found} | {time.monotonic() - began:.0f} | `{said['noticed']}` |", flush=True)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

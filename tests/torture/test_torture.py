@@ -1,0 +1,27 @@
+"""A short run of the machine; `make torture N=…` runs as many histories as wanted."""
+
+import shutil
+
+import pytest
+
+from tests.torture.faults import figures
+from tests.torture.run import torture
+
+HISTORIES = 120
+SEED = 20261123  # the same histories at every run: new ones are looked for by `make torture`
+
+pytestmark = [
+    pytest.mark.xdist_group("torture"),
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning"),
+    pytest.mark.skipif(
+        not (shutil.which("java") and shutil.which("npm")),
+        reason="DynamoDB Local needs java (17) and npm: the machine that attacks the webhook is not run",
+    ),
+]
+
+
+def test_histories_end_well() -> None:
+    torture(HISTORIES, SEED)
+    assert figures["histories"] >= HISTORIES
+    for name in ("crashes", "races", "fetches", "DynamoDB: kill after", "Stripe: kill after"):
+        assert figures[name], f"no {name}: the adversary sleeps"
