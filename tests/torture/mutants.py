@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
+from billing.domain.entities import Replica
+from billing.domain.order import Verdict, compare, content
 from tests.torture.faults import figures
 from tests.torture.run import torture
 
@@ -32,23 +34,29 @@ def _without_revision_condition() -> AbstractContextManager[Any]:
 
 def _without_final_states() -> AbstractContextManager[Any]:
     """A canceled subscription, a paid invoice, a succeeded payment is a state like any other."""
-    from billing.domain import entities  # noqa: PLC0415
 
-    never = property(lambda _: False)
-    return patch.multiple(entities.Payment, terminal=never)
+    def careless(current: Replica, incoming: Replica, *, fetched: bool) -> Verdict:
+        if fetched or incoming.snapshot_at > current.snapshot_at:
+            return Verdict.APPLY
+        if incoming.snapshot_at < current.snapshot_from or content(incoming) == content(current):
+            return Verdict.STALE
+        return Verdict.FETCH
+
+    return patch("billing.webhook.effects.compare", careless)
 
 
 def _without_asking_stripe() -> AbstractContextManager[Any]:
     """Of two states of one second, the one that is delivered later wins."""
-    from billing.domain import order  # noqa: PLC0415
 
-    return patch.object(order.Verdict, "FETCH", order.Verdict.APPLY)
+    def careless(current: Replica, incoming: Replica, *, fetched: bool) -> Verdict:
+        verdict = compare(current, incoming, fetched=fetched)
+        return Verdict.APPLY if verdict is Verdict.FETCH else verdict
+
+    return patch("billing.webhook.effects.compare", careless)
 
 
 def _without_order() -> AbstractContextManager[Any]:
     """The state that is delivered later wins, whatever its time."""
-    from billing.domain.order import Verdict  # noqa: PLC0415
-
     return patch("billing.webhook.effects.compare", lambda *_, **__: Verdict.APPLY)
 
 
