@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -75,19 +74,6 @@ def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
     return patch.object(Inbox, "receive", answered)
 
 
-def _with_the_tenant_read_last() -> AbstractContextManager[Any]:
-    """A change of a subscription writes its tenant only when the tenant changes: no race for its revision."""
-    from billing.webhook import effects  # noqa: PLC0415
-
-    subscribed = effects._subscribed
-
-    def careless(account: Any, *arguments: Any) -> Any:
-        outcome = subscribed(account, *arguments)
-        return replace(outcome, entities=tuple(e for e in outcome.entities if e != account.tenant))
-
-    return patch.object(effects, "_subscribed", careless)
-
-
 MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "the record's condition": _without_record_condition,
     "the revision's condition": _without_revision_condition,
@@ -95,7 +81,6 @@ MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "the rule of one second": _without_asking_stripe,
     "the order by Stripe's time": _without_order,
     "2xx only after the commit": _with_2xx_before_the_commit,
-    "every change writes the tenant": _with_the_tenant_read_last,
 }
 
 

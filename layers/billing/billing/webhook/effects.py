@@ -215,9 +215,8 @@ def _invoice(account: Account, snapshot: Snapshot) -> Invoice:
 
 def _one_of(known: Invoice | None, *paid: str) -> str | None:
     """The PaymentIntent that stands for those that paid: of several the same one, in whatever order they come."""
-    return min(
-        [*paid, *([known.stripe_payment_intent_id] if known and known.stripe_payment_intent_id else [])], default=None
-    )
+    before = known.stripe_payment_intent_id if known else None
+    return min([*paid, *([before] if before else [])], default=None)
 
 
 # -- payments
@@ -232,7 +231,7 @@ def payment_intent_changed(event: Event, account: Account, fetched: Snapshot | N
         case Verdict.STALE:
             return OUT_OF_DATE
     payment = _next(current, incoming)
-    own = account.invoices.get(payments_invoice) if (payments_invoice := payment.invoice_id) else None
+    own = account.invoices.get(payment.invoice_id or "")
     first_success = payment.terminal and not (current and current.terminal)
     if first_success and own and own.stripe_invoice_id is None and own.currency == payment.currency:
         return applied(payment, receive(own, payment.amount))
