@@ -297,6 +297,16 @@ def test_a_failure_that_stripe_keeps_under_its_key_locks_nobody_out(world: World
     assert len(sessions(world)) == 1
 
 
+def test_a_failure_to_expire_a_session_locks_nobody_out(world: World) -> None:
+    world.plan()
+    world.plan("plan-big", "price_big")
+    world.checkout()
+    world.stripe._fail({"status": 500, "count": 1, "path": "/expire"})
+    refused(world.checkout(plan="plan-big"), 503, "stripe-unavailable")
+    assert world.checkout(plan="plan-big").status == 200
+    assert [s["status"] for s in sessions(world)] == ["open", "expired"]
+
+
 def test_no_answer_is_repeated_with_the_same_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("billing.stripe_api.READ_SECONDS", 0.2)
     world.plan()

@@ -15,6 +15,9 @@ from tests.torture.scheduler import Fault, Killed, current
 
 figures: Counter[str] = Counter()
 
+# Makes the stand-in fail the next call; the harness sets it.
+fail: Callable[[dict[str, Any]], Any] = print
+
 _CODES = {
     Fault.ERROR_BEFORE: "InternalServerError",
     Fault.ERROR_AFTER: "InternalServerError",
@@ -29,6 +32,7 @@ def installed() -> Iterator[None]:
         patch.object(BaseClient, "_make_api_call", _dynamodb(BaseClient._make_api_call)),  # type: ignore[attr-defined]
         patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
         patch("billing.webhook.inbox._BACKOFF_SECONDS", 0),
+        patch.object(stripe.HTTPClient, "_sleep_time_seconds", lambda *_, **__: 0),
     ):
         yield
 
@@ -77,8 +81,12 @@ def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
         figures[f"Stripe: {fault}"] += 1
         if fault is Fault.KILL_BEFORE:
             raise Killed
-        if fault in (Fault.THROTTLED, Fault.CONFLICT):
+        if fault is Fault.THROTTLED:
             return b'{"error": {"type": "invalid_request_error", "message": "slow down"}}', 429, {}
+        if fault is Fault.CONFLICT:
+            # A 500, which Stripe keeps under the idempotency key: a new key is the only way on.
+            fail({"status": 500})
+            return request(http, method, url, *more, **named)
         if fault in (Fault.KILL_AFTER, Fault.ERROR_AFTER):
             request(http, method, url, *more, **named)
         if fault is Fault.KILL_AFTER:

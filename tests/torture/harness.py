@@ -136,4 +136,5 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
         )
         table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
+    faults.fail = server._fail
     return Harness(World(server, table, "", functions), Streams(streams, arn))

@@ -22,7 +22,7 @@ class Fault(StrEnum):
     ERROR_BEFORE = "error before"
     ERROR_AFTER = "error after"
     THROTTLED = "throttled"
-    CONFLICT = "conflict"
+    CONFLICT = "conflict or answered 5xx"
 
 
 class Killed(BaseException):

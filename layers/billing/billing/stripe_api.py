@@ -113,9 +113,9 @@ class StripeApi:
             return _session(self._v1.checkout.sessions.retrieve(session_id))
 
     def expire_checkout_session(self, session_id: str) -> None:
+        """Under a key of its own at every call (the SDK's): a failure kept under a lasting one would stay for a day."""
         with _calling("checkout.sessions.expire"):
-            options: Any = {"idempotency_key": f"expire-{session_id}"}
-            self._v1.checkout.sessions.expire(session_id, options=options)
+            self._v1.checkout.sessions.expire(session_id)
 
     def create_portal_session(self, customer_id: str, return_url: str) -> str:
         with _calling("billing_portal.sessions.create"):
