@@ -17,7 +17,7 @@ from billing.domain.order import Verdict, compare, content
 from tests.torture.faults import figures
 from tests.torture.run import torture
 
-HISTORIES: Final = 1500
+HISTORIES: Final = 600
 SEED: Final = 1
 
 
