@@ -235,7 +235,6 @@ class Life(RuleBasedStateMachine):
 
     def _count(self, tasks: list[Task]) -> None:
         figures["crashes"] += sum(task.killed for task in tasks)
-        figures["most at once"] = max(figures["most at once"], len(tasks))
 
     # -- the end
 
