@@ -53,6 +53,7 @@ def test_an_event_is_applied_and_recorded(world: World, subscribed: Object) -> N
     assert stored.object_id == subscribed["data"]["object"]["id"]
     assert stored.tenant_id == TENANT
     assert stored.api_version == subscribed["api_version"]
+    assert stored.received_at
     assert stored.processed_at
     assert stored.attempts == 0
 

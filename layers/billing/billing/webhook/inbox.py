@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from billing import deadline
+from billing import clock, deadline
 from billing.domain.ids import is_id
 from billing.errors import Contention, RecordDone, RevisionConflict, StripeNotFound, Unresolved
 from billing.observability import logger
@@ -154,4 +154,5 @@ def _record_of(event: Event) -> Record:
         object_id=event.object.get("id"),
         tenant_id=hint if is_id(hint) else None,
         stripe_created_at=event.snapshot.until,
+        received_at=clock.now(),
     )
