@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import jwt
 import pytest
 import requests
 
-from local import tokens
+from local import template, tokens
+from local.runtime import FunctionError, Runtime
 from local.stack import Stack
 from local.template import ROOT
 
@@ -109,10 +111,6 @@ def test_the_webhook_needs_no_token_but_a_signature(stack: Stack) -> None:
 
 
 def test_a_function_that_runs_out_of_time_is_stopped(stack: Stack, tmp_path: Path) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-
-    from local import template  # noqa: PLC0415
-    from local.runtime import FunctionError, Runtime  # noqa: PLC0415
 
     (tmp_path / "app.py").write_text(
         "import os, threading\n"

@@ -1,6 +1,7 @@
 """What happens to a subscription later, in any order."""
 
 import copy
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -87,8 +88,6 @@ def test_two_of_one_second_are_decided_by_stripe(active: World) -> None:
 
 
 def _seconds(iso: str) -> int:
-    from datetime import datetime  # noqa: PLC0415
-
     return int(datetime.fromisoformat(iso).timestamp())
 
 

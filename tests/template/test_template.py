@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from billing import errors
+from billing import errors, stripe_api
 from billing.table import keys
 from billing.webhook.effects import EFFECTS
 from local import template
@@ -114,8 +114,6 @@ def test_functions_end_before_the_gateway_gives_up(function: template.Function) 
 
 
 def test_stripes_answers_fit_into_the_timeouts() -> None:
-    from billing import stripe_api  # noqa: PLC0415
-
     assert min(f.timeout for f in FUNCTIONS) > stripe_api.WORST_CASE_SECONDS * 2
 
 

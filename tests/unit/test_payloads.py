@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,8 +29,6 @@ def test_there_is_a_payload_of_the_pinned_version_for_every_handled_type(event_t
 
 
 def test_the_pinned_version_is_the_sdks() -> None:
-    import stripe  # noqa: PLC0415
-
     assert stripe.api_version == API_VERSION
 
 

@@ -10,7 +10,6 @@ from billing.domain.entities import Invoice, Payment, PaymentStatus
 from billing.domain.invoicing import PAYABLE
 from billing.errors import (
     Contention,
-    Forbidden,
     InvoiceNotFound,
     InvoiceNotPayable,
     RevisionConflict,
@@ -55,9 +54,7 @@ def _owner(table: Table, caller: Caller, invoice_id: str) -> str:
         if owner is None:
             raise _unknown()
         return str(owner)
-    if caller.tenant_id is None:
-        raise Forbidden("The token names no tenant: its tenant claim is missing or no id.")
-    return caller.tenant_id
+    return caller.own_tenant()
 
 
 def _unknown() -> InvoiceNotFound:

@@ -15,12 +15,14 @@ class Caller:
 
     def act_for(self, tenant_id: str) -> None:
         """Raises `Forbidden` unless the caller is that tenant or an admin."""
-        if self.is_admin:
-            return
+        if not self.is_admin and tenant_id != self.own_tenant():
+            raise Forbidden("The token does not belong to this tenant.")
+
+    def own_tenant(self) -> str:
+        """The tenant that the token names. Raises `Forbidden` when it names none."""
         if self.tenant_id is None:
             raise Forbidden("The token names no tenant: its tenant claim is missing or no id.")
-        if tenant_id != self.tenant_id:
-            raise Forbidden("The token does not belong to this tenant.")
+        return self.tenant_id
 
     def administer(self) -> None:
         """Raises `AdminOnly`."""

@@ -22,6 +22,7 @@ from billing.domain.entities import (
 )
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 type Item = dict[str, Any]
@@ -63,16 +64,18 @@ def load(raw: RawItem) -> Item:
     return {name: _natural(_FROM.deserialize(value)) for name, value in raw.items()}
 
 
+def values_of(kind: type["DataclassInstance"], item: Item) -> dict[str, Any]:
+    """The item's attributes under the names of the fields of `kind`."""
+    return {f.name: item[camel(f.name)] for f in fields(kind) if camel(f.name) in item}
+
+
 def entity[E: Entity](kind: type[E], item: Item) -> E:
-    values = {f.name: item[camel(f.name)] for f in fields(kind) if camel(f.name) in item}
+    values = values_of(kind, item)
     for name, enum in _ENUMS.get(kind, {}).items():
         if name in values:
             values[name] = enum(values[name])
     if kind is Tenant and "checkout" in values:
-        stored = values["checkout"]
-        values["checkout"] = OpenCheckout(
-            **{f.name: stored[camel(f.name)] for f in fields(OpenCheckout) if camel(f.name) in stored}
-        )
+        values["checkout"] = OpenCheckout(**values_of(OpenCheckout, values["checkout"]))
     return kind(**values)
 
 

@@ -2,10 +2,8 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from billing import clock
 from billing.domain.entities import Entity, Plan, Subscription, Tenant
@@ -240,10 +238,6 @@ class Table:
             if _LOST_RACE.intersection(reasons):
                 raise RevisionConflict from error
             raise
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "TransactionConflictException":
-                raise RevisionConflict from error
-            raise
 
 
 def _on_revision(revision: int) -> dict[str, Any]:
@@ -255,6 +249,6 @@ def _on_revision(revision: int) -> dict[str, Any]:
 
 
 def _record(item: items.Item) -> Record:
-    values = {f.name: item[items.camel(f.name)] for f in fields(Record) if items.camel(f.name) in item}
+    values = items.values_of(Record, item)
     values["status"] = RecordStatus(values["status"])
     return Record(**values)
