@@ -2,7 +2,7 @@
 
 import copy
 import json
-import secrets
+import random
 import string
 import time
 from collections.abc import Callable
@@ -34,9 +34,12 @@ _PREFIX: Final = {
 }
 _ALPHABET: Final = string.ascii_letters + string.digits
 
+# Ids are drawn from here: with a seeded one, a history comes again as it was.
+chance: random.Random = random.SystemRandom()
+
 
 def new_id(prefix: str) -> str:
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(24))}"
+    return f"{prefix}_{''.join(chance.choices(_ALPHABET, k=24))}"
 
 
 class Store:

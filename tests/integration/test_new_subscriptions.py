@@ -295,3 +295,20 @@ def test_a_second_live_subscription_is_kept_and_flagged(world: World, bought: li
     assert tenant
     assert (tenant.status, tenant.current_subscription_id) == (TenantStatus.ACTIVE, second["id"])
     assert not any(s.duplicate for s in world.subscriptions())
+
+
+def test_two_checkouts_both_paid_are_both_kept_and_one_is_flagged(world: World) -> None:
+    """The second session is not of our endpoint, which opens no other: somebody made it at Stripe."""
+    world.plan()
+    first = world.subscribe()
+    form = {"mode": "subscription", "customer": first["customer"], "line_items": [{"price": "price_pro"}]}
+    form |= {"metadata": first["metadata"], "subscription_data": {"metadata": first["metadata"]}}
+    second = world.stripe._create_checkout_session(form)
+    happenings.complete_checkout(world.stripe.store, second, "paid")
+    assert {answer.status for answer in world.deliver_new()} == {200}
+    kept = {s.stripe_subscription_id: (s.status, s.duplicate) for s in world.subscriptions()}
+    tenant = world.tenant()
+    assert tenant
+    current = tenant.current_subscription_id
+    assert set(kept) == {first["subscription"], second["subscription"]}
+    assert {key: ("active", key != current) for key in kept} == kept

@@ -132,7 +132,16 @@ def test_the_rest_of_a_partly_paid_invoice(world: World) -> None:
 def test_a_crash_after_the_payment_intent_was_made_is_healed(world: World) -> None:
     bring_in(world)
     first = pay(world).body
-    set_status(world, stripe_payment_intent_id=None, payment_attempt=0)
+    set_status(world, stripe_payment_intent_id=None)
+    assert pay(world).body == first
+    assert len(world.stripe.store.all("payment_intent")) == 1
+
+
+def test_a_customer_that_is_linked_meanwhile_makes_no_second_payment_intent(world: World) -> None:
+    bring_in(world)
+    first = pay(world).body
+    set_status(world, stripe_payment_intent_id=None)
+    world.customer()
     assert pay(world).body == first
     assert len(world.stripe.store.all("payment_intent")) == 1
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import shutil
 import tempfile
 import threading
@@ -25,12 +26,24 @@ from local import template, tokens
 from local.aws import CREDENTIALS, REGION
 from local.dynamodb_local import DynamoDBLocal
 from local.stack import Quiet, _free_port
+from local.stripe import store as ids
 from local.stripe.server import StripeServer
 from local.stripe.store import Store
 from tests.torture import faults
 from tests.world import WEBHOOK_SECRET, World
 
 PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
+
+
+class Ids(random.Random):
+    """The same ids for every history, but for a number in them: the table is one for all."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(0)
+        self._number = number
+
+    def choices(self, *arguments: Any, **options: Any) -> list[Any]:
+        return [f"h{self._number}x", *super().choices(*arguments, **options)]
 
 
 class Streams:
@@ -61,10 +74,12 @@ class Harness:
     def __init__(self, world: World, streams: Streams) -> None:
         self.world = world
         self.streams = streams
-        self.time = 1_795_435_200.0
+        self.time = 0.0
 
-    def new_history(self) -> Store:
-        """An empty Stripe, but for the prices."""
+    def new_history(self, number: int) -> Store:
+        """An empty Stripe, but for the prices. Its ids are in the same order whenever the history comes again."""
+        ids.chance = Ids(number)
+        self.time = 1_795_435_200.0
         store = Store(lambda _: None, lambda: self.time)
         self.world.stripe.store = store
         self.world.stripe._answers.clear()
@@ -100,6 +115,7 @@ def running() -> Iterator[Harness]:
         stack.callback(listener.server_close)
         stack.callback(listener.shutdown)
         stack.callback(server.webhooks.close)
+        stack.enter_context(patch.object(ids, "chance", ids.chance))
         yield _wired(stack, dynamodb.url, server, f"http://127.0.0.1:{listener.server_port}")
 
 

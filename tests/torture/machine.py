@@ -8,6 +8,7 @@ everything until it was taken, the table must say what Stripe says, and the stre
 import itertools
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
@@ -30,10 +31,12 @@ AT_ONCE = 8
 ROUNDS = 5
 INVOICE = "inv-own"
 DUE = 9000
+SUBSCRIPTIONS = 3
 
 gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
 which = st.integers(0, 30)
 outcomes = st.sampled_from(["paid", "paid", "failed"])
+cards = st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined"])
 chances = st.integers(0, 2**32).map(random.Random)
 faults = st.dictionaries(st.integers(1, 10), st.sampled_from(Fault), max_size=2)
 
@@ -51,9 +54,10 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.tenant = f"t{next(_numbers)}"
+        number = next(_numbers)
+        self.tenant = f"t{number}"
         self.customer = f"cus_{self.tenant}"
-        self.store: Store = self.harness.new_history()
+        self.store: Store = self.harness.new_history(number)
         self.store.create("customer", id=self.customer, metadata={"tenantId": self.tenant})
         pointer = Pointer(keys.stripe_pointer(self.customer), tenant_id=self.tenant)
         table = self.harness.world.table
@@ -68,7 +72,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(gap=gaps, price=st.sampled_from(sorted(PLANS)), paid=st.booleans())
     def someone_subscribes_by_hand(self, gap: int, price: str, paid: bool) -> None:
-        if len(self.store.all("subscription")) >= 3:
+        if len(self.store.all("subscription")) >= SUBSCRIPTIONS:
             return
         self._pass(gap)
         metadata = {"tenantId": self.tenant, "planId": "plan-small"}
@@ -79,6 +83,18 @@ class Life(RuleBasedStateMachine):
         self.store.emit("invoice.finalized", invoice)
         if paid:
             billing.pay_invoice(self.store, invoice, "pm_card_visa")
+
+    @exists("checkout.session")
+    @rule(gap=gaps, outcome=st.sampled_from(["paid", "processing"]))
+    def a_second_checkout_is_completed(self, gap: int, outcome: str) -> None:
+        """One that somebody made at Stripe: our endpoint opens no other."""
+        if len(self.store.all("subscription")) >= SUBSCRIPTIONS:
+            return
+        self._pass(gap)
+        metadata = {"tenantId": self.tenant, "planId": "plan-small"}
+        form: Object = {"mode": "subscription", "customer": self.customer, "line_items": [{"price": "price_small"}]}
+        form |= {"metadata": metadata, "subscription_data": {"metadata": metadata}}
+        billing.complete_checkout(self.store, self.harness.world.stripe._create_checkout_session(form), outcome)
 
     @exists("checkout.session", status="open")
     @rule(gap=gaps, n=which, outcome=st.sampled_from(["paid", "processing"]))
@@ -126,9 +142,15 @@ class Life(RuleBasedStateMachine):
         self._with("subscription", n, gap, lambda s: billing.cancel_subscription(self.store, s))
 
     @exists("invoice", status="open")
-    @rule(gap=gaps, n=which, card=st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined"]))
-    def an_invoice_is_tried_again(self, gap: int, n: int, card: str) -> None:
-        self._with("invoice", n, gap, lambda i: billing.pay_invoice(self.store, i, card))
+    @rule(gap=gaps, n=which, cards=st.lists(cards, min_size=1, max_size=3))
+    def an_invoice_is_tried_again(self, gap: int, n: int, cards: list[str]) -> None:
+        """Also several times by the same PaymentIntent, which fails and succeeds."""
+        invoices = self.store.all("invoice", status="open")
+        invoice = invoices[n % len(invoices)]
+        for card in cards:
+            self._pass(gap)
+            with suppress(ApiError):
+                billing.pay_invoice(self.store, invoice, card)
 
     @exists("invoice", status="open")
     @rule(gap=gaps, n=which, status=st.sampled_from(["void", "uncollectible"]))
@@ -136,7 +158,7 @@ class Life(RuleBasedStateMachine):
         self._with("invoice", n, gap, lambda i: billing.close_invoice(self.store, i, status))
 
     @precondition(lambda self: bool(self.own))
-    @rule(gap=gaps, n=which, card=st.sampled_from(["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined"]))
+    @rule(gap=gaps, n=which, card=cards)
     def the_tenant_pays_by_card(self, gap: int, n: int, card: str) -> None:
         def pay(intent: Object) -> Object:
             if not intent["metadata"]:

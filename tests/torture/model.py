@@ -5,6 +5,7 @@ from typing import Any
 from local.stripe.store import Object, Store
 
 LIVE = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
+CHARGING = LIVE - {"incomplete"}
 ACCESS = {"trialing": "ACTIVE", "active": "ACTIVE", "past_due": "ACTIVE", "unpaid": "SUSPENDED", "paused": "SUSPENDED"}
 
 type Expected = dict[str, dict[str, Any]]
@@ -26,7 +27,11 @@ def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: 
     for invoice_id, due in own_invoices.items():
         everything[invoice_id] = own_invoice(store, invoice_id, due)
     known = {key: entry for key, entry in everything.items() if key in subscriptions}
-    everything[tenant_id] = {"status": tenant_status(list(known.values()))}
+    current = deciding(known)
+    for key, entry in known.items():
+        entry["duplicate"] = entry["status"] in CHARGING and key != current
+    status = _meaning(known[current]) if current else "PENDING"
+    everything[tenant_id] = {"status": status, "currentSubscriptionId": current}
     return everything
 
 
@@ -50,19 +55,17 @@ def subscription(thing: Object, plans: dict[str, str], *, waits: bool) -> dict[s
     }
 
 
-def tenant_status(subscriptions: list[dict[str, Any]]) -> str:
-    meant = ["PENDING" if s["_waits"] and ACCESS.get(s["status"]) == "ACTIVE" else _meaning(s) for s in subscriptions]
-    if "ACTIVE" in meant:
-        return "ACTIVE"
-    ordered = sorted(zip(subscriptions, meant, strict=True), key=lambda pair: pair[0]["_order"])
-    live = [meaning for s, meaning in ordered if s["status"] in LIVE]
-    if live:
-        return live[0]
-    return ordered[-1][1] if ordered else "PENDING"
+def deciding(known: Expected) -> str | None:
+    """The oldest subscription that gives access, else the oldest that lives, else the last that ended."""
+    ordered = sorted(known, key=lambda key: known[key]["_order"])
+    live = [key for key in ordered if known[key]["status"] in LIVE]
+    giving = [key for key in live if _meaning(known[key]) == "ACTIVE"]
+    return next(iter(giving or live or ordered[::-1]), None)
 
 
 def _meaning(entry: dict[str, Any]) -> str:
-    return ACCESS.get(entry["status"], "SUSPENDED" if entry["status"] in LIVE else "CANCELED")
+    meaning = ACCESS.get(entry["status"], "SUSPENDED" if entry["status"] in LIVE else "CANCELED")
+    return "PENDING" if entry["_waits"] and meaning == "ACTIVE" else meaning
 
 
 def stripe_invoice(thing: Object) -> dict[str, Any]:

@@ -75,25 +75,38 @@ def _secret_of_stripe(stripe: StripeApi, invoice_id: str) -> str:
 def _secret_of_own(table: Table, stripe: StripeApi, invoice: Invoice) -> str:
     """The invoice's PaymentIntent as long as it can be paid, else the next one.
 
-    The idempotency key counts the attempts: whoever asks with the same key, at the same time or after a crash
-    between Stripe's answer and our write, gets the same PaymentIntent.
+    An attempt is reserved before Stripe is asked, with all that its idempotency key covers: whoever asks for it, at
+    the same time or after a crash between Stripe's answer and our write, gets the same PaymentIntent.
     """
     if invoice.stripe_payment_intent_id:
         intent = stripe.payment_intent(invoice.stripe_payment_intent_id)
         if intent.status in _STILL_PAYABLE:
             return intent.client_secret
         _check_closed(table, invoice, intent)
-    tenant = table.tenant(invoice.tenant_id)
-    following = replace(invoice, payment_attempt=invoice.payment_attempt + 1)
+    if invoice.stripe_payment_intent_id or not invoice.payment_attempt:
+        invoice = _reserve(table, invoice)
     try:
-        intent = _create(stripe, following, tenant.stripe_customer_id if tenant else None)
+        intent = _create(stripe, invoice)
     except StripeFailed:
         # The key's answer is that failure for good; what Stripe may have made, nobody was told the secret of.
         with suppress(RevisionConflict):
-            table.write([following])
+            _reserve(table, invoice)
         raise
-    table.write([replace(following, stripe_payment_intent_id=intent.id)])
+    table.write([replace(invoice, stripe_payment_intent_id=intent.id)])
     return intent.client_secret
+
+
+def _reserve(table: Table, invoice: Invoice) -> Invoice:
+    """The invoice with its next attempt, as it stands in the table. Raises `RevisionConflict`."""
+    tenant = table.tenant(invoice.tenant_id)
+    reserved = replace(
+        invoice,
+        payment_attempt=invoice.payment_attempt + 1,
+        payment_customer_id=tenant.stripe_customer_id if tenant else None,
+        stripe_payment_intent_id=None,
+    )
+    table.write([reserved])
+    return replace(reserved, revision=reserved.revision + 1)
 
 
 def _check_closed(table: Table, invoice: Invoice, intent: PaymentIntent) -> None:
@@ -105,14 +118,14 @@ def _check_closed(table: Table, invoice: Invoice, intent: PaymentIntent) -> None
     raise InvoiceNotPayable("A payment of this invoice is under way; its result is recorded in a moment.")
 
 
-def _create(stripe: StripeApi, invoice: Invoice, customer_id: str | None) -> PaymentIntent:
+def _create(stripe: StripeApi, invoice: Invoice) -> PaymentIntent:
     parameters: dict[str, Any] = {
         "amount": invoice.amount_remaining,
         "currency": invoice.currency,
         "automatic_payment_methods": {"enabled": True},
         "metadata": {"tenantId": invoice.tenant_id, "invoiceId": invoice.invoice_id},
     }
-    optional = {"customer": customer_id, "description": invoice.description}
+    optional = {"customer": invoice.payment_customer_id, "description": invoice.description}
     parameters |= {name: value for name, value in optional.items() if value}
     scope = f"pay-{invoice.tenant_id}-{invoice.invoice_id}-{invoice.payment_attempt}"
     return stripe.create_payment_intent(parameters, scope)

@@ -132,7 +132,11 @@ class Subscription(Replica):
 
 @dataclass(frozen=True, kw_only=True)
 class Invoice(Replica):
-    """Stripe's (`stripe_invoice_id` set, and equal to `invoice_id`) or the platform's own."""
+    """Stripe's (`stripe_invoice_id` set, and equal to `invoice_id`) or the platform's own.
+
+    `payment_attempt` counts the PaymentIntents that were begun for an own one; `payment_customer_id` is the customer
+    of the last. Both are written before Stripe is asked, so that its idempotency key stays the same.
+    """
 
     tenant_id: str
     invoice_id: str
@@ -145,6 +149,7 @@ class Invoice(Replica):
     stripe_subscription_id: str | None = None
     stripe_payment_intent_id: str | None = None
     payment_attempt: int = 0
+    payment_customer_id: str | None = None
     number: str | None = None
     description: str | None = None
     due_date: str | None = None
