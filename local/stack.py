@@ -26,6 +26,7 @@ import stripe
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from billing.settings import DEFAULT_STRIPE_API_BASE
+from billing.webhook.effects import EFFECTS
 from local import template, tokens
 from local.aws import CREDENTIALS, Aws, dynamodb, secretsmanager
 from local.dynamodb_local import DynamoDBLocal
@@ -39,6 +40,7 @@ ADMIN_SCOPE: Final = "billing:admin"
 WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
 LOCAL_API_KEY: Final = "sk_test_local"
 LOCAL_WEBHOOK_SECRET: Final = "whsec_local"
+_SECRET_NAME: Final = "billing/stripe"
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ class Stack:
     def token(self, tenant_id: str | None, scope: str = "") -> str:
         return tokens.issue(tenant_id, scope=scope, folder=self.state)
 
+    def roll_webhook_secret(self) -> None:
+        """As at Stripe and by an operator: a new secret, both valid for a while, both in Secrets Manager."""
+        assert self.stripe, "real Stripe's secrets are rolled in its dashboard"
+        self.webhook_secret = self.stripe.webhooks.roll_secret()
+        self._put_secret(self.stripe.webhooks.secrets)
+
     # -- how
 
     def _start(self) -> None:
@@ -120,7 +128,8 @@ class Stack:
         self.api_url = self._serve(gateway, self.ports.gateway)
         if self.stripe:
             self.stripe.webhooks.url = self.webhook_url
-            self.stripe.webhooks.secret = self.webhook_secret
+            self.stripe.webhooks.secrets = [self.webhook_secret]
+            self.stripe.webhooks.types = EFFECTS.keys()
             self._running.callback(self.stripe.webhooks.close)
 
     def _start_aws(self) -> str:
@@ -137,8 +146,13 @@ class Stack:
 
     def _create_resources(self) -> str:
         dynamodb(self.aws_url).create_table(**template.table())
-        value = json.dumps({"api-key": self.api_key, "webhook-secret": self.webhook_secret})
-        return secretsmanager(self.aws_url).create_secret(Name="billing/stripe", SecretString=value)["ARN"]
+        made = secretsmanager(self.aws_url).create_secret(Name=_SECRET_NAME)
+        self._put_secret([self.webhook_secret])
+        return made["ARN"]
+
+    def _put_secret(self, webhook_secrets: list[str]) -> None:
+        value = json.dumps({"api-key": self.api_key, "webhook-secret": webhook_secrets})
+        secretsmanager(self.aws_url).put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
 
     def _parameters(self) -> dict[str, str]:
         return {

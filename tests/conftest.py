@@ -14,6 +14,7 @@ from local import template
 from local.aws import CREDENTIALS
 from local.stack import Quiet
 from local.stripe.server import StripeServer
+from tests import openapi
 from tests.world import WEBHOOK_SECRET, World
 
 # Two busy cores make slow draws; a deadline would measure the machine.
@@ -23,9 +24,10 @@ hypothesis.settings.load_profile("project")
 
 @pytest.fixture
 def stripe_server() -> Iterator[tuple[StripeServer, str]]:
-    """The stand-in and its address."""
+    """The stand-in and its address. Each of its answers must be one that Stripe could give."""
     server = StripeServer("sk_test_local", "https://checkout.stripe.com")
-    listener = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
+    watched = openapi.Watched(server)
+    listener = make_server("127.0.0.1", 0, watched, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server, f"http://127.0.0.1:{listener.server_port}"
@@ -33,6 +35,7 @@ def stripe_server() -> Iterator[tuple[StripeServer, str]]:
     thread.join()
     listener.server_close()
     server.webhooks.close()
+    assert not watched.findings, watched.findings
 
 
 @pytest.fixture

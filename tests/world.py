@@ -16,11 +16,14 @@ from billing import bootstrap
 from billing.domain.entities import Invoice, Payment, Plan, Subscription, Tenant
 from billing.table import keys
 from billing.table.store import Pointer, Table
+from billing.webhook.effects import EFFECTS
 from billing.webhook.signature import sign
 from local import template
 from local.gateway import http_event, routes
 from local.sign import delivery
-from local.stripe import billing as happenings
+from local.stripe import checkout
+from local.stripe.controls import METHODS
+from local.stripe.resources import recurring
 from local.stripe.server import StripeServer
 from local.stripe.store import Object
 from local.worker import Context, load
@@ -91,7 +94,7 @@ class World:
     def new_events(self) -> list[Object]:
         events = [copy.deepcopy(event) for event in reversed(self.stripe.store.all("event"))]
         self.stripe.store.forget("event")
-        return events
+        return [event for event in events if event["type"] in EFFECTS]
 
     # -- what is there
 
@@ -110,8 +113,7 @@ class World:
     # -- bringing in
 
     def price(self, price_id: str, amount: int = 4900, **values: Any) -> None:
-        recurring = {"interval": "month", "interval_count": 1}
-        values = {"recurring": recurring, "type": "recurring", "active": True, "currency": "usd"} | values
+        values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"} | values
         self.stripe.store.create("price", id=price_id, product="prod_1", unit_amount=amount, **values)
 
     def plan(self, plan_id: str = PLAN, price_id: str = PRICE, **values: Any) -> None:
@@ -136,7 +138,7 @@ class World:
         """Checkout, and its completion at Stripe; no event is delivered. The session."""
         session_id = self.checkout(**more).body["sessionUrl"].rsplit("/", 1)[1]
         session = self.stripe.store.get("checkout.session", session_id)
-        return happenings.complete_checkout(self.stripe.store, session, outcome)
+        return checkout.complete_checkout(self.stripe.store, session, METHODS[outcome])
 
 
 def set_secret(

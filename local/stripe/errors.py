@@ -11,9 +11,10 @@ class ApiError(Exception):
         self.body = {"error": {"type": kind, "message": message, **more}}
 
 
-def missing(kind: str, object_id: str) -> ApiError:
+def missing(kind: str, object_id: str, param: str = "id") -> ApiError:
+    """404. The server makes it a 400 where a parameter, not the path, names the object."""
     message = f"No such {kind}: '{object_id}'"
-    return ApiError(404, "invalid_request_error", message, code="resource_missing", param="id")
+    return ApiError(404, "invalid_request_error", message, code="resource_missing", param=param)
 
 
 def invalid(message: str, param: str | None = None, **more: Any) -> ApiError:

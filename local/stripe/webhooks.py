@@ -1,8 +1,15 @@
-"""Sends signed events to an endpoint as Stripe does: every attempt signed anew, anything but 2xx tried again."""
+"""Sends signed events to an endpoint as Stripe does: every attempt signed anew, anything but 2xx tried again.
+
+And as Stripe does on its worst days: twice, late, out of order, or not at all.
+"""
 
 import json
+import random
+import secrets
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Condition, Timer
 from typing import Any, Final
 
@@ -11,29 +18,57 @@ import requests
 from billing.webhook.signature import sign
 
 BACKOFF_SECONDS: Final = (0.5, 1, 2, 4, 8, 16, 32)  # Stripe takes hours; nobody waits for that at a desk
+SHUFFLE_SECONDS: Final = 1.5
 _TIMEOUT_SECONDS: Final = 30
 _PARALLEL: Final = 4
 
 
+@dataclass
+class Weather:
+    """How events travel. `copies` of each, `late` by seconds, a share of them `lost` (0 to 1) and never sent again."""
+
+    copies: int = 1
+    late: float = 0
+    lost: float = 0
+    shuffled: bool = False
+    down: bool = False
+
+    def delay(self) -> float:
+        return self.late + (random.uniform(0, SHUFFLE_SECONDS) if self.shuffled else 0)
+
+
 class Webhooks:
-    """`url` and `secret` may be set later: until then events are kept, not sent."""
+    """`url` and `secrets` may be set later: until then events are kept, not sent. `types`: those that are sent."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.secret = ""
+        self.secrets: list[str] = []
+        self.types: Collection[str] | None = None
+        self.weather = Weather()
         self.log: list[dict[str, Any]] = []
         self._pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="webhook")
         self._pending = 0
         self._changed = Condition()
         self._timers: set[Timer] = set()
 
-    def send(self, event: dict[str, Any], attempt: int = 0) -> None:
-        if not self.url:
+    def send(self, event: dict[str, Any]) -> None:
+        """One event, as the weather has it."""
+        if not self.url or (self.types is not None and event["type"] not in self.types):
             return
-        body = json.dumps(event, indent=2).encode()
-        if attempt == 0:
-            self._count(1)
-        self._pool.submit(self._deliver, event, body, attempt)
+        if random.random() < self.weather.lost:
+            self._note(event, 0, None, "lost on the way")
+            return
+        for _ in range(self.weather.copies):
+            self.deliver(event)
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        self._count(1)
+        self._later(self.weather.delay(), event, 0)
+
+    def roll_secret(self) -> str:
+        """A new secret. The one before stays valid beside it, as for a day at Stripe."""
+        self.secrets = [f"whsec_{secrets.token_urlsafe(24)}", *self.secrets[:1]]
+        return self.secrets[0]
 
     def wait_idle(self, timeout: float) -> bool:
         """Whether every event was delivered or given up within `timeout` seconds."""
@@ -46,23 +81,37 @@ class Webhooks:
             timer.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _deliver(self, event: dict[str, Any], body: bytes, attempt: int) -> None:
-        status, answer = self._post(body)
-        self.log.append(
-            {"event": event["id"], "type": event["type"], "attempt": attempt, "status": status, "answer": answer}
-        )
-        if 200 <= status < 300 or attempt >= len(BACKOFF_SECONDS) or not self.url:
-            self._count(-1)
+    def _later(self, seconds: float, event: dict[str, Any], attempt: int) -> None:
+        body = json.dumps(event, indent=2).encode()
+        if not seconds:
+            self._pool.submit(self._deliver, event, body, attempt)
             return
-        timer = Timer(BACKOFF_SECONDS[attempt], self.send, (event, attempt + 1))
+        timer = Timer(seconds, self._submit, (event, body, attempt))
         timer.daemon = True
         self._timers.add(timer)
         timer.start()
 
+    def _submit(self, event: dict[str, Any], body: bytes, attempt: int) -> None:
+        if self.url:
+            self._pool.submit(self._deliver, event, body, attempt)
+
+    def _deliver(self, event: dict[str, Any], body: bytes, attempt: int) -> None:
+        status, answer = (0, "the endpoint is down") if self.weather.down else self._post(body)
+        self._note(event, attempt, status, answer)
+        if 200 <= status < 300 or attempt >= len(BACKOFF_SECONDS) or not self.url:
+            self._count(-1)
+            return
+        self._later(BACKOFF_SECONDS[attempt], event, attempt + 1)
+
+    def _note(self, event: dict[str, Any], attempt: int, status: int | None, answer: str) -> None:
+        """`status`: None for an event that was lost, 0 when nobody answered."""
+        told = {"event": event["id"], "type": event["type"], "attempt": attempt, "status": status, "answer": answer}
+        self.log.append({**told, "at": time.time()})
+
     def _post(self, body: bytes) -> tuple[int, str]:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": sign(body, self.secret, int(time.time())),
+            "Stripe-Signature": self._signature(body),
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
         try:
@@ -70,6 +119,12 @@ class Webhooks:
         except requests.RequestException as error:
             return 0, str(error)
         return answer.status_code, answer.text
+
+    def _signature(self, body: bytes) -> str:
+        """With every secret that is valid: `t=…,v1=…,v1=…`."""
+        now = int(time.time())
+        schemes = [sign(body, secret, now).split(",", 1)[1] for secret in self.secrets]
+        return ",".join([f"t={now}", *schemes])
 
     def _count(self, change: int) -> None:
         with self._changed:

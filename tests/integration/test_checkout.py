@@ -7,7 +7,7 @@ from billing.domain.entities import OpenCheckout, TenantStatus
 from billing.errors import RevisionConflict
 from billing.table import keys
 from billing.table.store import Pointer
-from local.stripe import billing as happenings
+from local.stripe import checkout, subscriptions
 from tests.world import CUSTOMER, PLAN, TENANT, Answer, World
 
 
@@ -125,7 +125,7 @@ def test_a_canceled_tenant_may_subscribe_again_but_gets_no_second_trial(world: W
     world.deliver_new()
     [subscription] = world.stripe.store.all("subscription")
     assert subscription["status"] == "trialing"
-    happenings.cancel_subscription(world.stripe.store, subscription)
+    subscriptions.cancel_subscription(world.stripe.store, subscription)
     world.deliver_new()
     assert world.checkout().status == 200
     [again] = [s for s in sessions(world) if s["status"] == "open"]
@@ -142,6 +142,7 @@ def test_an_open_session_for_another_plan_is_expired_first(world: World) -> None
     world.plan()
     world.plan("plan-big", "price_big")
     world.checkout()
+    world.stripe.failures.clear()
     assert world.checkout(plan="plan-big").status == 200
     assert [s["status"] for s in sessions(world)] == ["open", "expired"]
 
@@ -149,7 +150,7 @@ def test_an_open_session_for_another_plan_is_expired_first(world: World) -> None
 def test_an_expired_session_makes_room(world: World) -> None:
     world.plan()
     first = world.checkout().body
-    happenings.expire_checkout(world.stripe.store, sessions(world)[0])
+    checkout.expire_checkout(world.stripe.store, sessions(world)[0])
     assert world.checkout().body != first
     assert len(sessions(world)) == 2
 
@@ -261,6 +262,8 @@ def test_a_pointer_never_changes_hands(world: World) -> None:
 
 # -- Stripe's bad days
 
+OUTAGE = 20  # more calls than anybody makes
+
 
 @pytest.mark.parametrize(
     ("failure", "status", "slug", "retry_after"),
@@ -276,33 +279,51 @@ def test_stripes_failures(
     world: World, failure: dict[str, int], status: int, slug: str, retry_after: str | None
 ) -> None:
     world.plan()
-    world.stripe._fail({**failure, "count": 2, "path": "/v1/checkout/sessions"})
+    world.stripe.fail(**failure, count=OUTAGE, path="/v1/checkout/sessions")
     answer = world.checkout()
     refused(answer, status, slug)
     assert answer.headers.get("Retry-After") == retry_after
     assert "A failure that was asked for" not in str(answer.body)
-    world.stripe._failures.clear()
+    world.stripe.failures.clear()
     assert world.checkout().status == 200
     assert len(world.stripe.store.all("customer")) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
 def test_a_failure_that_stripe_keeps_under_its_key_locks_nobody_out(world: World, path: str) -> None:
-    """Stripe answers a key with its first answer for a day, also when that was a 500."""
+    """Stripe answers a key with its first answer for a day, also when that was a 500: another key is tried at once."""
     world.plan()
-    world.stripe._fail({"status": 500, "count": 1, "path": path})
-    refused(world.checkout(), 503, "stripe-unavailable")
+    world.stripe.fail(500, path=path)
     assert world.checkout().status == 200
     assert len(world.stripe.store.all("customer")) == 1
     assert len(sessions(world)) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+def test_a_failure_that_a_killed_call_left_under_its_key_is_healed_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    world.plan()
+    world.stripe.fail(500, path=path)
+    with monkeypatch.context() as patched:
+        patched.setattr("billing.checkout._give_up", killed)
+        with pytest.raises(SystemExit):
+            world.checkout()
+    assert world.checkout().status == 200
+    assert len(sessions(world)) == 1
+
+
+def killed(*_: object) -> None:
+    raise SystemExit
 
 
 def test_a_failure_to_expire_a_session_locks_nobody_out(world: World) -> None:
     world.plan()
     world.plan("plan-big", "price_big")
     world.checkout()
-    world.stripe._fail({"status": 500, "count": 1, "path": "/expire"})
+    world.stripe.fail(500, count=OUTAGE, path="/expire")
     refused(world.checkout(plan="plan-big"), 503, "stripe-unavailable")
+    world.stripe.failures.clear()
     assert world.checkout(plan="plan-big").status == 200
     assert [s["status"] for s in sessions(world)] == ["open", "expired"]
 
@@ -310,7 +331,7 @@ def test_a_failure_to_expire_a_session_locks_nobody_out(world: World) -> None:
 def test_no_answer_is_repeated_with_the_same_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("billing.stripe_api.READ_SECONDS", 0.2)
     world.plan()
-    world.stripe._fail({"seconds": 0.5, "count": 1, "path": "/v1/customers"})
+    world.stripe.fail(seconds=0.5, path="/v1/customers")
     assert world.checkout().status == 200
     assert len(world.stripe.store.all("customer")) == 1
 
@@ -318,7 +339,7 @@ def test_no_answer_is_repeated_with_the_same_key(world: World, monkeypatch: pyte
 def test_a_session_that_cannot_be_looked_at_is_not_taken_for_none(world: World) -> None:
     world.plan()
     world.checkout()
-    world.stripe._fail({"status": 403, "count": 1, "path": "/v1/checkout/sessions/"})
+    world.stripe.fail(403, path="/v1/checkout/sessions/")
     refused(world.checkout(), 502, "stripe-rejected")
     assert len(sessions(world)) == 1
 
@@ -327,12 +348,12 @@ def test_a_session_that_expires_while_it_is_expired(world: World) -> None:
     world.plan()
     world.plan("plan-big", "price_big")
     world.checkout()
-    world.stripe._fail({"status": 400, "count": 1, "path": "/expire"})
+    world.stripe.fail(400, path="/expire")
     original = world.stripe.store.get
 
     def get(kind: str, object_id: str) -> Any:
         found = original(kind, object_id)
-        if kind == "checkout.session" and not world.stripe._failures:
+        if kind == "checkout.session" and not world.stripe.failures:
             found["status"] = "expired"
         return found
 
@@ -343,7 +364,7 @@ def test_a_session_that_expires_while_it_is_expired(world: World) -> None:
 def test_a_silent_stripe_is_given_up_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("billing.stripe_api.READ_SECONDS", 0.05)
     world.plan()
-    world.stripe._fail({"seconds": 0.3, "count": 2, "path": "/v1/customers"})
+    world.stripe.fail(seconds=0.3, count=2, path="/v1/customers")
     answer = world.checkout()
     refused(answer, 503, "stripe-unavailable")
 

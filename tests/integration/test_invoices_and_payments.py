@@ -7,7 +7,7 @@ import pytest
 
 from billing.domain.entities import InvoiceStatus, PaymentStatus
 from billing.table import keys
-from local.stripe import billing as happenings
+from local.stripe import invoices, payments, subscriptions
 from local.stripe.store import Object
 from tests.integration.effects import at, first_subscription, only_subscription, own_invoice
 from tests.world import CUSTOMER, TENANT, World
@@ -15,7 +15,7 @@ from tests.world import CUSTOMER, TENANT, World
 
 def test_a_failed_renewal_and_its_recovery_in_any_order(active: World) -> None:
     subscription = first_subscription(active)
-    invoice = happenings.renew(active.stripe.store, subscription, "failed")
+    invoice = subscriptions.renew(active.stripe.store, subscription, "pm_card_chargeCustomerFail")
     failed = [at(e, 100) for e in active.new_events()]
     for event in failed:
         active.deliver(event)
@@ -24,7 +24,7 @@ def test_a_failed_renewal_and_its_recovery_in_any_order(active: World) -> None:
     assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
     assert recorded.next_attempt
     assert only_subscription(active).status == "past_due"
-    happenings.pay_invoice(active.stripe.store, invoice, "pm_card_visa")
+    invoices.pay_invoice(active.stripe.store, invoice, "pm_card_visa")
     for event in [at(e, 200) for e in active.new_events()]:
         active.deliver(event)
     late = {**failed[-2], "id": "evt_again", "type": "invoice.payment_failed"}
@@ -38,8 +38,8 @@ def test_a_failed_renewal_and_its_recovery_in_any_order(active: World) -> None:
 
 @pytest.mark.parametrize(("status", "expected"), [("void", "VOID"), ("uncollectible", "UNCOLLECTIBLE")])
 def test_closed_invoices(active: World, status: str, expected: str) -> None:
-    invoice = happenings.renew(active.stripe.store, first_subscription(active), "failed")
-    happenings.close_invoice(active.stripe.store, invoice, status)
+    invoice = subscriptions.renew(active.stripe.store, first_subscription(active), "pm_card_chargeCustomerFail")
+    invoices.close_invoice(active.stripe.store, invoice, status)
     for event in active.new_events():
         active.deliver(event)
     recorded = active.invoice(invoice["id"])
@@ -84,8 +84,8 @@ def test_an_invoice_not_paid_by_a_payment_intent(active: World, bought: list[Obj
 def test_the_own_invoice_is_paid_once_whatever_comes_first(world: World, order: tuple[int, ...]) -> None:
     world.customer()
     intent = own_invoice(world)
-    happenings.fail_intent(world.stripe.store, intent, "pm_card_chargeDeclined")
-    happenings.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    payments.fail_intent(world.stripe.store, intent)
+    payments.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     failed, succeeded = world.new_events()
     events = [failed, succeeded, at(succeeded, 5)]  # two events may tell of one change, at different seconds
     for index in order:
@@ -101,7 +101,7 @@ def test_the_own_invoice_is_paid_once_whatever_comes_first(world: World, order: 
 def test_a_failed_payment_has_its_code_and_message(world: World) -> None:
     world.customer()
     intent = own_invoice(world)
-    happenings.fail_intent(world.stripe.store, intent, "pm_card_chargeDeclinedInsufficientFunds")
+    payments.fail_intent(world.stripe.store, intent, "insufficient_funds")
     world.deliver_new()
     payment, invoice = world.payment(intent["id"]), world.invoice("inv-001")
     assert payment
@@ -115,8 +115,8 @@ def test_a_failed_payment_has_its_code_and_message(world: World) -> None:
 def test_money_for_no_invoice_of_ours_is_recorded_all_the_same(world: World, named: dict[str, str]) -> None:
     world.customer()
     store = world.stripe.store
-    intent = happenings.create_intent(store, 500, "usd", customer=CUSTOMER, metadata={"tenantId": TENANT, **named})
-    happenings.confirm_intent(store, intent, "pm_card_visa")
+    intent = payments.create_intent(store, 500, "usd", customer=CUSTOMER, metadata={"tenantId": TENANT, **named})
+    payments.confirm_intent(store, intent, "pm_card_visa")
     world.deliver_new()
     payment = world.payment(intent["id"])
     assert payment
@@ -127,7 +127,7 @@ def test_another_currency_pays_nothing(world: World) -> None:
     world.customer()
     intent = own_invoice(world)
     intent["currency"] = "jpy"
-    happenings.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    payments.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     world.deliver_new()
     invoice = world.invoice("inv-001")
     assert invoice

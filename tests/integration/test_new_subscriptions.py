@@ -9,17 +9,17 @@ import pytest
 
 from billing.domain.entities import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
 from billing.table.store import Table
-from local.stripe import billing as happenings
+from local.stripe import checkout, invoices, payments, resources, subscriptions
 from local.stripe.store import Object
 from local.template import ROOT
-from tests.integration.effects import SAMPLES, at, fetches, first_subscription, only_subscription, state
+from tests.integration.effects import AS_NOW, SAMPLES, at, fetches, first_subscription, only_subscription, state
 from tests.world import PLAN, TENANT, World
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_every_sample_is_applied(world: World, path: Any) -> None:
     world.plan()
-    for other in SAMPLES:
+    for other in AS_NOW:
         world.stripe.store.add(json.loads(other.read_text())["data"]["object"])
     answer = world.deliver(json.loads(path.read_text()))
     expired = path.stem == "checkout.session.expired"  # of a session that this table never opened
@@ -101,7 +101,7 @@ def test_a_bank_debit_gives_access_when_it_is_paid(world: World, order: int) -> 
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.PENDING
-    happenings.settle_checkout(world.stripe.store, session, "paid")
+    checkout.settle_checkout(world.stripe.store, session, paid=True)
     for event in world.new_events()[::order]:
         assert world.deliver(event).status == 200
     tenant = world.tenant()
@@ -113,13 +113,13 @@ def test_a_failed_bank_debit_leaves_the_tenant_inactive_until_its_invoice_is_pai
     world.plan()
     session = world.subscribe("processing")
     world.deliver_new()
-    happenings.settle_checkout(world.stripe.store, session, "failed")
+    checkout.settle_checkout(world.stripe.store, session, paid=False)
     world.deliver_new()
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.PENDING
     assert only_subscription(world).checkout_payment is CheckoutPayment.FAILED
-    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    invoices.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     world.deliver_new()
     tenant = world.tenant()
     assert tenant
@@ -131,8 +131,8 @@ def test_a_failed_bank_debit_leaves_the_tenant_inactive_until_its_invoice_is_pai
 def test_a_failed_debit_paid_after_all_ends_alike_in_any_order(world: World, shuffle: int, spacing: int) -> None:
     world.plan()
     session = world.subscribe("processing")
-    happenings.settle_checkout(world.stripe.store, session, "failed")
-    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    checkout.settle_checkout(world.stripe.store, session, paid=False)
+    invoices.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     events = [at(event, index * spacing) for index, event in enumerate(world.new_events())]
     if shuffle:
         random.Random(shuffle).shuffle(events)
@@ -148,8 +148,8 @@ def test_a_failed_debit_paid_after_all_ends_alike_in_any_order(world: World, shu
 def test_a_debit_is_settled_by_whatever_says_first_that_its_invoice_is_paid(world: World, first: str) -> None:
     world.plan()
     session = world.subscribe("processing")
-    happenings.settle_checkout(world.stripe.store, session, "failed")
-    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    checkout.settle_checkout(world.stripe.store, session, paid=False)
+    invoices.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     events = world.new_events()
     last = ("invoice.paid", "invoice.payment_succeeded")
     # A sort is stable: the rest keeps Stripe's order.
@@ -168,8 +168,8 @@ def test_a_checkout_and_its_payment_at_the_same_moment(
     """The slower of the two has read the account before the faster one commits."""
     world.plan()
     world.subscribe("processing")
-    completed, *_ = world.new_events()
-    happenings.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    completed = next(e for e in world.new_events() if e["type"] == "checkout.session.completed")
+    payments.answer_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], paid=True)
     paid = next(e for e in world.new_events() if e["type"] == "invoice.paid")
     events = {e["type"]: e for e in (completed, paid)}
     faster = next(kind for kind in events if kind != slower)
@@ -189,10 +189,10 @@ def test_a_checkout_and_its_payment_at_the_same_moment(
 
 
 def test_a_part_of_an_invoice_is_recorded(active: World) -> None:
-    invoice = happenings.renew(active.stripe.store, first_subscription(active), "failed")
+    invoice = subscriptions.renew(active.stripe.store, first_subscription(active), "pm_card_chargeCustomerFail")
     for event in active.new_events():
         active.deliver(event)
-    payment = happenings.payment_of(active.stripe.store, invoice)
+    payment = invoices.payment_of(active.stripe.store, invoice)
     assert payment
     invoice |= {"amount_paid": 2000, "amount_remaining": 2900, "attempt_count": 0}
     part = {**payment, "id": "inpay_part", "status": "paid", "amount_paid": 2000}
@@ -205,7 +205,7 @@ def test_a_part_of_an_invoice_is_recorded(active: World) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_several_payments_of_an_invoice_the_same_one_stands(active: World, order: int) -> None:
     invoice = active.stripe.store.all("invoice")[0]
-    payment = happenings.payment_of(active.stripe.store, invoice)
+    payment = invoices.payment_of(active.stripe.store, invoice)
     assert payment
     known = payment["payment"]["payment_intent"]
     several = ["pi_!", "pi_~", known]
@@ -220,7 +220,7 @@ def test_of_several_payments_of_an_invoice_the_same_one_stands(active: World, or
 @pytest.mark.parametrize("order", [1, -1])
 def test_before_basil_a_payment_finds_its_invoice_in_any_order(world: World, order: int) -> None:
     world.plan()
-    for other in SAMPLES:
+    for other in AS_NOW:
         world.stripe.store.add(json.loads(other.read_text())["data"]["object"])
     folder = ROOT / "events" / "stripe" / "pre-basil"
     invoice = json.loads((folder / "invoice.paid.json").read_text())
@@ -250,7 +250,7 @@ def test_a_lost_session_of_the_same_attempt_does_not_forget_the_open_one(world: 
 def test_an_expired_session_is_forgotten(world: World) -> None:
     world.plan()
     world.checkout()
-    happenings.expire_checkout(world.stripe.store, world.stripe.store.all("checkout.session")[0])
+    checkout.expire_checkout(world.stripe.store, world.stripe.store.all("checkout.session")[0])
     world.deliver_new()
     tenant = world.tenant()
     assert tenant
@@ -261,7 +261,7 @@ def test_an_expired_session_is_forgotten(world: World) -> None:
 def test_an_expired_session_of_yesterday_does_not_forget_todays(world: World) -> None:
     world.plan()
     world.checkout()
-    happenings.expire_checkout(world.stripe.store, world.stripe.store.all("checkout.session")[0])
+    checkout.expire_checkout(world.stripe.store, world.stripe.store.all("checkout.session")[0])
     old = world.new_events()
     world.checkout()
     world.deliver(old[0])
@@ -283,12 +283,12 @@ def test_a_second_live_subscription_is_kept_and_flagged(world: World, bought: li
     price = world.stripe.store.get("price", "price_pro")
     customer = world.stripe.store.all("customer")[0]["id"]
     first = only_subscription(world)
-    second = happenings.create_subscription(world.stripe.store, customer, price, {}, 0)
+    second = subscriptions.create_subscription(world.stripe.store, customer, price, {}, 0)
     second["created"] += 5
     world.deliver(at(world.stripe.store.emit("customer.subscription.created", second), 5))
     flags = {s.stripe_subscription_id: s.duplicate for s in world.subscriptions()}
     assert flags == {first.stripe_subscription_id: False, second["id"]: True}
-    happenings.cancel_subscription(world.stripe.store, first_subscription(world))
+    subscriptions.cancel_subscription(world.stripe.store, first_subscription(world))
     for event in world.new_events():
         world.deliver(at(event, 10))
     tenant = world.tenant()
@@ -303,8 +303,8 @@ def test_two_checkouts_both_paid_are_both_kept_and_one_is_flagged(world: World) 
     first = world.subscribe()
     form = {"mode": "subscription", "customer": first["customer"], "line_items": [{"price": "price_pro"}]}
     form |= {"metadata": first["metadata"], "subscription_data": {"metadata": first["metadata"]}}
-    second = world.stripe._create_checkout_session(form)
-    happenings.complete_checkout(world.stripe.store, second, "paid")
+    second = resources.create_session(world.stripe.store, form, "")
+    checkout.complete_checkout(world.stripe.store, second, "pm_card_visa")
     assert {answer.status for answer in world.deliver_new()} == {200}
     kept = {s.stripe_subscription_id: (s.status, s.duplicate) for s in world.subscriptions()}
     tenant = world.tenant()

@@ -5,7 +5,7 @@ import pytest
 from billing.domain.entities import InvoiceStatus, TenantStatus
 from billing.table import keys
 from billing.webhook.effects import EFFECTS
-from local.stripe import billing as happenings
+from local.stripe import payments, subscriptions
 from tests.integration.effects import at, first_subscription, only_subscription, own_invoice
 from tests.world import TENANT, World
 
@@ -26,8 +26,8 @@ def test_an_own_invoice_of_another_tenant_is_not_paid_by_metadata(world: World) 
     own_invoice(world)
     store = world.stripe.store
     metadata = {"tenantId": TENANT, "invoiceId": "inv-001"}
-    forged = happenings.create_intent(store, 25000, "usd", customer="cus_victim", metadata=metadata)
-    happenings.confirm_intent(store, forged, "pm_card_visa")
+    forged = payments.create_intent(store, 25000, "usd", customer="cus_victim", metadata=metadata)
+    payments.confirm_intent(store, forged, "pm_card_visa")
     world.deliver_new()
     invoice = world.invoice("inv-001")
     assert invoice
@@ -40,7 +40,7 @@ def test_an_own_invoice_of_another_tenant_is_not_paid_by_metadata(world: World) 
 def test_a_subscription_made_by_hand_at_stripe_is_linked_by_its_metadata(world: World) -> None:
     world.plan()
     price = world.stripe.store.get("price", "price_pro")
-    made = happenings.create_subscription(world.stripe.store, "cus_hand", price, {"tenantId": "by-hand"}, 0)
+    made = subscriptions.create_subscription(world.stripe.store, "cus_hand", price, {"tenantId": "by-hand"}, 0)
     world.deliver(world.stripe.store.emit("customer.subscription.created", made))
     tenant = world.tenant("by-hand")
     assert tenant
@@ -52,7 +52,7 @@ def test_a_subscription_made_by_hand_at_stripe_is_linked_by_its_metadata(world: 
 def test_metadata_that_is_no_tenant_id_names_nobody(world: World, hostile: str) -> None:
     world.plan()
     price = world.stripe.store.get("price", "price_pro")
-    made = happenings.create_subscription(world.stripe.store, "cus_hand", price, {"tenantId": hostile}, 0)
+    made = subscriptions.create_subscription(world.stripe.store, "cus_hand", price, {"tenantId": hostile}, 0)
     event = world.stripe.store.emit("customer.subscription.created", made)
     assert world.deliver(event).body["status"] == "IGNORED"
 

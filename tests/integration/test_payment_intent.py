@@ -5,7 +5,7 @@ import pytest
 from billing.domain.entities import Invoice, InvoiceStatus
 from billing.table import keys
 from billing.table.store import Pointer
-from local.stripe import billing as happenings
+from local.stripe import invoices, payments, subscriptions
 from tests.integration.test_checkout import refused
 from tests.world import CUSTOMER, TENANT, Answer, World
 
@@ -86,14 +86,14 @@ def test_after_a_declined_card_the_same_one_is_tried_again(world: World) -> None
     bring_in(world)
     first = pay(world).body
     [intent] = world.stripe.store.all("payment_intent")
-    happenings.fail_intent(world.stripe.store, intent, "pm_card_chargeDeclined")
+    payments.fail_intent(world.stripe.store, intent)
     assert pay(world).body == first
 
 
 def test_a_canceled_one_is_followed_by_the_next(world: World) -> None:
     bring_in(world)
     first = pay(world).body
-    happenings.cancel_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0])
+    payments.cancel_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0])
     assert pay(world).body != first
     assert len(world.stripe.store.all("payment_intent")) == 2
 
@@ -101,7 +101,7 @@ def test_a_canceled_one_is_followed_by_the_next(world: World) -> None:
 def test_paid_at_stripe_but_not_heard_of_yet(world: World) -> None:
     bring_in(world)
     pay(world)
-    happenings.confirm_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], "pm_card_visa")
+    payments.confirm_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], "pm_card_visa")
     refused(pay(world), 409, "invoice-not-payable")
     assert len(world.stripe.store.all("payment_intent")) == 1
     world.deliver_new()
@@ -116,7 +116,7 @@ def test_the_rest_of_a_partly_paid_invoice(world: World) -> None:
     pay(world)
     [intent] = world.stripe.store.all("payment_intent")
     intent["amount"] = 10000
-    happenings.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    payments.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     world.deliver_new()
     invoice = world.invoice(INVOICE)
     assert invoice
@@ -151,17 +151,17 @@ def test_an_invoice_of_stripe_is_paid_by_its_own_secret(world: World) -> None:
     world.subscribe()
     world.deliver_new()
     [subscription] = world.stripe.store.all("subscription")
-    happenings.renew(world.stripe.store, subscription, "failed")
+    subscriptions.renew(world.stripe.store, subscription, "pm_card_chargeCustomerFail")
     world.deliver_new()
     invoice = world.stripe.store.all("invoice")[0]
     intents = len(world.stripe.store.all("payment_intent"))
     answer = pay(world, invoice["id"])
     assert answer.status == 200
-    payment = happenings.payment_of(world.stripe.store, invoice)
+    payment = invoices.payment_of(world.stripe.store, invoice)
     assert payment
     assert answer.body["clientSecret"].startswith(payment["payment"]["payment_intent"])
     assert len(world.stripe.store.all("payment_intent")) == intents
-    happenings.pay_invoice(world.stripe.store, invoice, "pm_card_visa")
+    invoices.pay_invoice(world.stripe.store, invoice, "pm_card_visa")
     refused(pay(world, invoice["id"]), 409, "invoice-not-payable")
 
 
@@ -180,13 +180,31 @@ def test_an_invoice_that_stripe_lost(world: World) -> None:
 
 def test_stripe_down(world: World) -> None:
     bring_in(world)
-    world.stripe._fail({"status": 500, "count": 1})
+    world.stripe.fail(500, count=20)
     refused(pay(world), 503, "stripe-unavailable")
+    world.stripe.failures.clear()
     assert pay(world).status == 200
     assert len(world.stripe.store.all("payment_intent")) == 1
 
 
+def test_a_failure_that_a_killed_call_left_under_its_key_is_healed_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_in(world)
+    world.stripe.fail(500)
+    with monkeypatch.context() as patched:
+        patched.setattr("billing.invoice_payment.suppress", killed)
+        with pytest.raises(SystemExit):
+            pay(world)
+    assert pay(world).status == 200
+    assert len(world.stripe.store.all("payment_intent")) == 1
+
+
+def killed(*_: object) -> None:
+    raise SystemExit
+
+
 def test_card_error_is_402(world: World) -> None:
     bring_in(world)
-    world.stripe._fail({"status": 402, "count": 1})
+    world.stripe.fail(402)
     refused(pay(world), 402, "card-declined")

@@ -7,7 +7,7 @@ import pytest
 from botocore.client import BaseClient
 
 from billing import bootstrap
-from local.stripe import billing as happenings
+from local.stripe import payments
 from tests.world import TENANT, World
 
 _WRITES = {
@@ -62,7 +62,7 @@ def test_policies_are_exact(world: World, calls: dict[str, set[str]]) -> None:
         world.api("POST", f"/tenants/{TENANT}/invoices", admin=True, json=body)
     world.api("POST", "/invoices/inv-1/payment-intent")
     world.api("POST", "/invoices/inv-1/payment-intent", admin=True)
-    happenings.fail_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], "pm_card_chargeDeclined")
+    payments.fail_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0])
     world.deliver_new()
     for function in world.functions:
         assert calls[function.code.name] == function.actions, function.name

@@ -65,7 +65,7 @@ def test_no_open_redirect(world: World, url: str) -> None:
 
 def test_stripe_down(world: World) -> None:
     world.customer()
-    world.stripe._fail({"status": 500, "count": 2})
+    world.stripe.fail(500, count=2)
     refused(world.api("POST", PORTAL, query_string={"customerId": CUSTOMER}), 503, "stripe-unavailable")
 
 

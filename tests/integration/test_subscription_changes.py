@@ -8,7 +8,7 @@ import pytest
 
 from billing.domain.entities import TenantStatus
 from billing.table.records import RecordStatus
-from local.stripe import billing as happenings
+from local.stripe import subscriptions
 from local.stripe.store import Object
 from tests.integration.effects import at, fetches, first_subscription, only_subscription
 from tests.world import World
@@ -127,7 +127,7 @@ def test_a_fetch_is_written_on_the_revision_read_before_it(active: World, monkey
 
 def test_a_canceled_subscription_stays_canceled(active: World) -> None:
     subscription = first_subscription(active)
-    happenings.cancel_subscription(active.stripe.store, subscription)
+    subscriptions.cancel_subscription(active.stripe.store, subscription)
     for event in active.new_events():
         active.deliver(at(event, 10))
     assert only_subscription(active).status == "canceled"

@@ -20,7 +20,7 @@ from billing.table.store import Table
 from billing.webhook import delivery as deliveries
 from billing.webhook.signature import sign
 from local.sign import delivery
-from local.stripe import billing as happenings
+from local.stripe import subscriptions
 from local.stripe.store import Object
 from tests.integration.test_checkout import refused
 from tests.world import TENANT, WEBHOOK_SECRET, World, set_secret
@@ -193,7 +193,7 @@ def test_a_failure_is_answered_with_5xx_recorded_and_repaired_by_the_next_delive
 ) -> None:
     [session] = world.stripe.store.all("checkout.session")
     event = {**subscribed, "type": "checkout.session.completed", "data": {"object": _shown(session)}}
-    world.stripe._fail({"status": 500, "count": 4, "path": "/v1/subscriptions"})
+    world.stripe.fail(500, count=4, path="/v1/subscriptions")
     for attempt in (1, 2):
         refused(world.deliver(event), 503, "stripe-unavailable")
         stored = record(world, event)
@@ -348,7 +348,7 @@ def test_nothing_secret_is_logged(world: World, subscribed: Object) -> None:
     stream = handler.setStream(log)
     world.deliver(subscribed)
     world.deliver(subscribed, secret="whsec_guessed")
-    happenings.cancel_subscription(world.stripe.store, world.stripe.store.all("subscription")[0])
+    subscriptions.cancel_subscription(world.stripe.store, world.stripe.store.all("subscription")[0])
     world.deliver_new()
     handler.setStream(stream)
     logged = log.getvalue()

@@ -16,7 +16,7 @@ from tests.torture.scheduler import Fault, Killed, current
 figures: Counter[str] = Counter()
 
 # Makes the stand-in fail the next call; the harness sets it.
-fail: Callable[[dict[str, Any]], Any] = print
+fail: Callable[[int], Any] = print
 
 _CODES = {
     Fault.ERROR_BEFORE: "InternalServerError",
@@ -85,7 +85,7 @@ def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
             return b'{"error": {"type": "invalid_request_error", "message": "slow down"}}', 429, {}
         if fault is Fault.CONFLICT:
             # A 500, which Stripe keeps under the idempotency key: a new key is the only way on.
-            fail({"status": 500})
+            fail(500)
             return request(http, method, url, *more, **named)
         if fault in (Fault.KILL_AFTER, Fault.ERROR_AFTER):
             request(http, method, url, *more, **named)

@@ -27,6 +27,7 @@ from local.aws import CREDENTIALS, REGION
 from local.dynamodb_local import DynamoDBLocal
 from local.stack import Quiet, _free_port
 from local.stripe import store as ids
+from local.stripe.resources import recurring
 from local.stripe.server import StripeServer
 from local.stripe.store import Store
 from tests.torture import faults
@@ -81,11 +82,9 @@ class Harness:
         ids.chance = Ids(number)
         self.time = 1_795_435_200.0
         store = Store(lambda _: None, lambda: self.time)
-        self.world.stripe.store = store
-        self.world.stripe._answers.clear()
+        self.world.stripe.replace_store(store)
         for price_id in PLANS:
-            recurring = {"interval": "month", "interval_count": 1}
-            values = {"recurring": recurring, "type": "recurring", "active": True, "currency": "usd"}
+            values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"}
             store.create("price", id=price_id, product="prod_1", unit_amount=4900, **values)
         return store
 
@@ -152,5 +151,5 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
         )
         table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
-    faults.fail = server._fail
+    faults.fail = server.fail
     return Harness(World(server, table, "", functions), Streams(streams, arn))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from billing.webhook.effects import EFFECTS
 from local.stripe.store import Object, Store
 
 LIVE = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
@@ -14,7 +15,7 @@ type Expected = dict[str, dict[str, Any]]
 def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: dict[str, int]) -> Expected:
     """Id -> fields, for the tenant and all that is its own. `plans`: price -> plan; `own_invoices`: id -> due."""
     subscriptions = {s["id"]: s for s in store.all("subscription")}
-    told = {event["data"]["object"]["id"] for event in store.all("event")}
+    told = {event["data"]["object"]["id"] for event in store.all("event") if event["type"] in EFFECTS}
     everything: Expected = {
         s["id"]: subscription(s, plans, waits=waiting(store, s)) for s in subscriptions.values() if s["id"] in told
     }

@@ -4,12 +4,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from billing import deadline
+from billing import retry
 from billing.domain import access
 from billing.domain.caller import Caller
 from billing.domain.entities import OpenCheckout, Plan, Tenant
 from billing.errors import (
-    Contention,
     CustomerMismatch,
     CustomerNotFound,
     Forbidden,
@@ -27,7 +26,6 @@ from billing.stripe_api import Session, StripeApi
 from billing.table import keys
 from billing.table.store import Pointer, Table
 
-MAX_TRIES: Final = 4
 _COMPLETE: Final = "The checkout is complete; the subscription appears in a moment."
 
 
@@ -39,14 +37,8 @@ def start(table: Table, stripe: StripeApi, settings: Settings, caller: Caller, w
     """
     caller.act_for(wanted.tenant_id)
     plan = _plan_on_sale(table, wanted.plan_id)
-    for attempt in range(MAX_TRIES):
-        if attempt and deadline.is_near():
-            break
-        try:
-            return _start(table, stripe, settings, caller, wanted, plan)
-        except RevisionConflict:
-            continue
-    raise Contention("Another checkout of this tenant is being started; try again.", retry_after=1)
+    busy = "Another checkout of this tenant is being started; try again."
+    return retry.attempts(lambda: _start(table, stripe, settings, caller, wanted, plan), busy)
 
 
 def _start(

@@ -4,12 +4,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from billing import deadline
+from billing import retry
 from billing.domain.caller import Caller
 from billing.domain.entities import Invoice, Payment, PaymentStatus
 from billing.domain.invoicing import PAYABLE
 from billing.errors import (
-    Contention,
     InvoiceNotFound,
     InvoiceNotPayable,
     RevisionConflict,
@@ -21,28 +20,25 @@ from billing.stripe_api import PaymentIntent, StripeApi
 from billing.table import keys
 from billing.table.store import Table
 
-MAX_TRIES: Final = 4
 _STILL_PAYABLE: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
 
 def client_secret(table: Table, stripe: StripeApi, caller: Caller, wanted: PayInvoice) -> str:
     """Raises `InvoiceNotFound`, `InvoiceNotPayable`, `Contention` and what `StripeApi` raises."""
-    tenant_id = _owner(table, caller, wanted.invoice_id)
-    for attempt in range(MAX_TRIES):
-        if attempt and deadline.is_near():
-            break
-        invoice = table.get(Invoice, keys.invoice(tenant_id, wanted.invoice_id))
-        if invoice is None:
-            raise _unknown()
-        if invoice.status not in PAYABLE:
-            raise InvoiceNotPayable(f"The invoice is {invoice.status}; nothing is left to pay.")
-        if invoice.stripe_invoice_id:
-            return _secret_of_stripe(stripe, invoice.stripe_invoice_id)
-        try:
-            return _secret_of_own(table, stripe, invoice)
-        except RevisionConflict:
-            continue
-    raise Contention("Another payment of this invoice is being started; try again.", retry_after=1)
+    key = keys.invoice(_owner(table, caller, wanted.invoice_id), wanted.invoice_id)
+    busy = "Another payment of this invoice is being started; try again."
+    return retry.attempts(lambda: _secret(table, stripe, key), busy)
+
+
+def _secret(table: Table, stripe: StripeApi, key: keys.Key) -> str:
+    invoice = table.get(Invoice, key)
+    if invoice is None:
+        raise _unknown()
+    if invoice.status not in PAYABLE:
+        raise InvoiceNotPayable(f"The invoice is {invoice.status}; nothing is left to pay.")
+    if invoice.stripe_invoice_id:
+        return _secret_of_stripe(stripe, invoice.stripe_invoice_id)
+    return _secret_of_own(table, stripe, invoice)
 
 
 def _owner(table: Table, caller: Caller, invoice_id: str) -> str:

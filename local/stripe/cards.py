@@ -1,0 +1,35 @@
+"""Stripe's test payment methods, and what a charge of each comes to. https://docs.stripe.com/testing"""
+
+from typing import Final, NamedTuple
+
+
+class Card(NamedTuple):
+    """`outcome`: paid, processing (the bank answers later), action (the customer must confirm), or a decline code."""
+
+    number: str
+    outcome: str
+    label: str
+    brand: str = "visa"
+
+
+# By the names that Stripe's API takes for them.
+CARDS: Final = {
+    "pm_card_visa": Card("4242424242424242", "paid", "Visa: succeeds"),
+    "pm_card_mastercard": Card("5555555555554444", "paid", "Mastercard: succeeds", "mastercard"),
+    "pm_card_chargeDeclined": Card("4000000000000002", "generic_decline", "is declined"),
+    "pm_card_visa_chargeDeclined": Card("4000000000000002", "generic_decline", "is declined"),
+    "pm_card_chargeDeclinedInsufficientFunds": Card("4000000000009995", "insufficient_funds", "has no funds"),
+    "pm_card_chargeCustomerFail": Card("4000000000000341", "generic_decline", "can be saved, and is then declined"),
+    "pm_card_authenticationRequired": Card("4000002760003184", "action", "needs the customer's confirmation"),
+    "pm_usBankAccount_processing": Card("000123456789", "processing", "Bank debit: is paid or fails days later", ""),
+}
+BANK: Final = "pm_usBankAccount_processing"
+
+# What Stripe saves without trying it.
+SAVABLE: Final = {"pm_card_chargeCustomerFail"}
+
+
+def named_by(number: str) -> str | None:
+    """The name of the card with this number."""
+    digits = "".join(filter(str.isdigit, number))
+    return next((name for name, card in CARDS.items() if card.number == digits), None)

@@ -1,0 +1,156 @@
+"""`/_control/…`: what at Stripe people, banks and time do, and Stripe on a bad day. Forms in, JSON out."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from local.stripe import checkout, payments, subscriptions, timetravel
+from local.stripe.cards import BANK
+from local.stripe.errors import ApiError, invalid
+from local.stripe.invoices import DAY
+from local.stripe.store import Object, shown
+from local.stripe.webhooks import Weather
+
+if TYPE_CHECKING:
+    from local.stripe.server import StripeServer
+
+METHODS: Final = {
+    "paid": "pm_card_visa",
+    "declined": "pm_card_chargeDeclined",
+    "failed": "pm_card_chargeCustomerFail",
+    "processing": BANK,
+}
+
+type Form = dict[str, str]
+
+
+class Controls:
+    """Every route takes form fields and answers what it changed. Raises nothing: errors are answered as Stripe's."""
+
+    def __init__(self, server: "StripeServer") -> None:
+        self._server = server
+        rules = [Rule(f"/_control/{path}", methods=[method], endpoint=act) for method, path, act in self._routes()]
+        self._map = Map(rules)
+
+    def _routes(self) -> Iterable[tuple[str, str, Callable[..., Object]]]:
+        yield "POST", "checkout_sessions/<id>/complete", self._complete
+        yield "POST", "checkout_sessions/<id>/settle", self._settle
+        yield "POST", "subscriptions/<id>/renew", self._renew
+        yield "POST", "subscriptions/<id>/status", self._status
+        yield "POST", "payment_intents/<id>/answer", self._answer_intent
+        yield "POST", "charges/<id>/dispute", self._dispute
+        yield "POST", "events/<id>/deliver", self._deliver
+        yield "GET", "deliveries", self._deliveries
+        yield "POST", "clock", self._advance
+        yield "POST", "dunning", self._dunning
+        yield "POST", "weather", self._weather
+        yield "POST", "failures", self._fail
+        yield "POST", "webhook_secret", self._roll_secret
+
+    def answer(self, request: Request) -> Response:
+        try:
+            act, found = self._map.bind_to_environ(request.environ).match()
+            form = {**request.args.to_dict(), **request.form.to_dict()}
+            if request.method == "GET":  # waiting keeps nobody out: what is waited for may be a call to this server
+                return _json(200, act(form, **found))
+            with self._server.lock:
+                return _json(200, shown(act(form, **found)))
+        except ApiError as error:
+            return _json(error.status, error.body)
+        except ValueError as error:
+            return _json(400, invalid(str(error)).body)
+        except HTTPException as error:
+            return _json(error.code or 500, {"error": {"message": f"{request.method} {request.path}: {error.name}"}})
+
+    # -- people, banks, time
+
+    def _complete(self, form: Form, id: str) -> Object:
+        store = self._server.store
+        session = store.get("checkout.session", id)
+        return checkout.complete_checkout(store, session, _method(form), confirmed=True)
+
+    def _settle(self, form: Form, id: str) -> Object:
+        store = self._server.store
+        return checkout.settle_checkout(store, store.get("checkout.session", id), paid=_paid(form))
+
+    def _renew(self, form: Form, id: str) -> Object:
+        store = self._server.store
+        return subscriptions.renew(store, store.get("subscription", id), _method(form))
+
+    def _status(self, form: Form, id: str) -> Object:
+        store = self._server.store
+        return subscriptions.set_status(store, store.get("subscription", id), form.get("status", "paused"))
+
+    def _answer_intent(self, form: Form, id: str) -> Object:
+        store = self._server.store
+        return payments.answer_intent(store, store.get("payment_intent", id), paid=_paid(form))
+
+    def _dispute(self, _: Form, id: str) -> Object:
+        return payments.dispute(self._server.store, self._server.store.get("charge", id))
+
+    def _advance(self, form: Form) -> Object:
+        """Moves Stripe's time by `days` or `seconds`, with all that becomes due on the way."""
+        seconds = float(form.get("days", 0)) * DAY + float(form.get("seconds", 0))
+        if not 0 <= seconds <= 3650 * DAY:
+            raise invalid("Time goes forward, by up to ten years at once.", "days")
+        happened = timetravel.advance(self._server.store, self._server.clock, seconds)
+        return {"now": self._server.store.now(), "happened": happened}
+
+    def _dunning(self, form: Form) -> Object:
+        """What becomes of a subscription when its last charge failed: canceled, unpaid or past_due."""
+        ends = form.get("ends", "canceled")
+        if ends not in ("canceled", "unpaid", "past_due"):
+            raise invalid("It ends in canceled, unpaid or past_due.", "ends")
+        self._server.store.dunning_ends = ends
+        return {"ends": ends}
+
+    # -- deliveries and bad days
+
+    def _deliver(self, _: Form, id: str) -> Object:
+        event = self._server.store.get("event", id)
+        self._server.webhooks.deliver(event)
+        return event
+
+    def _deliveries(self, form: Form) -> Object:
+        """`wait`: seconds to wait for what is under way."""
+        idle = self._server.webhooks.wait_idle(float(form.get("wait", 0)))
+        return {"idle": idle, "data": list(self._server.webhooks.log)}
+
+    def _weather(self, form: Form) -> Object:
+        """How events travel from now on; what is left out is fair."""
+        self._server.webhooks.weather = Weather(
+            copies=max(1, int(form.get("copies", 1))),
+            late=float(form.get("late", 0)),
+            lost=float(form.get("lost", 0)),
+            shuffled=form.get("shuffled") == "true",
+            down=form.get("down") == "true",
+        )
+        return vars(self._server.webhooks.weather)
+
+    def _fail(self, form: Form) -> Object:
+        """The next `count` API calls get `status` after `seconds` (no status: the answer, late)."""
+        status, count = int(form.get("status", 0)), int(form.get("count", 1))
+        return self._server.fail(status, count, float(form.get("seconds", 0)), form.get("path", "/"))
+
+    def _roll_secret(self, _: Form) -> Object:
+        return {"secret": self._server.webhooks.roll_secret(), "valid": len(self._server.webhooks.secrets)}
+
+
+def _method(form: Form) -> str:
+    """By `payment_method`, a test card's name, or by `outcome`: paid, declined, failed or processing."""
+    outcome = form.get("outcome", "paid")
+    if outcome not in METHODS:
+        raise invalid(f"An outcome is one of {', '.join(METHODS)}.", "outcome")
+    return form.get("payment_method", METHODS[outcome])
+
+
+def _paid(form: Form) -> bool:
+    return form.get("outcome", "paid") == "paid"
+
+
+def _json(status: int, body: Object) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")

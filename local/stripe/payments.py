@@ -1,0 +1,176 @@
+"""Payment methods, PaymentIntents, charges, refunds and disputes: what happens to them, and the events that tell it."""
+
+from typing import Any, Final
+
+from local.stripe.cards import BANK, CARDS, Card
+from local.stripe.errors import declined, invalid, missing
+from local.stripe.store import Object, Store, new_id
+
+CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
+
+
+# -- payment methods
+
+
+def payment_method(store: Store, name: str, customer: str | None = None) -> Object:
+    """One by its id, or a new one by the name of a test card, attached to the customer."""
+    if name not in CARDS:
+        found = store.find(name)
+        if found is None:
+            raise missing("PaymentMethod", name, "payment_method")
+        return found
+    made = store.create("payment_method", type="card", livemode=False, _card=name)
+    made["billing_details"] = {"address": None, "email": None, "name": None, "phone": None, "tax_id": None}
+    kind, details = ("us_bank_account", _bank(CARDS[name])) if name == BANK else ("card", _card(CARDS[name]))
+    made |= {"type": kind, kind: details}
+    return attach(store, made, customer) if customer else made
+
+
+def _card(card: Card) -> Object:
+    empty = dict.fromkeys(("checks", "generated_from", "networks", "three_d_secure_usage", "wallet"))
+    expiry = {"exp_month": 12, "exp_year": 2034}
+    return {"brand": card.brand, "last4": card.number[-4:], "country": "US", "funding": "credit", **expiry, **empty}
+
+
+def _bank(card: Card) -> Object:
+    kinds = {"account_holder_type": "individual", "account_type": "checking", "bank_name": "STRIPE TEST BANK"}
+    empty = dict.fromkeys(("financial_connections_account", "fingerprint", "networks", "status_details"))
+    return {"last4": card.number[-4:], "routing_number": "110000000", **kinds, **empty}
+
+
+def attach(store: Store, method: Object, customer: str) -> Object:
+    method["customer"] = store.named("customer", customer, "customer")["id"]
+    store.emit("payment_method.attached", method)
+    return method
+
+
+# -- PaymentIntents
+
+
+def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Object:
+    """`amount` in minor units of `currency`."""
+    intent = store.create(
+        "payment_intent",
+        amount=amount,
+        amount_capturable=0,
+        amount_received=0,
+        capture_method="automatic_async",
+        confirmation_method="automatic",
+        currency=currency,
+        payment_method_types=["card", "us_bank_account"],
+        metadata={},
+        status="requires_payment_method",
+    )
+    intent |= {"client_secret": f"{intent['id']}_secret_{new_id('x')[2:]}", **values}
+    store.emit("payment_intent.created", intent)
+    return intent
+
+
+def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool = False) -> Object:
+    """`automatic`: Stripe tries by itself. Raises `ApiError`: 402 when the card is declined, 400 when past paying."""
+    from local.stripe import invoices  # noqa: PLC0415 - a payment pays invoices, an invoice makes payments
+
+    _check(intent, CONFIRMABLE)
+    chosen = payment_method(store, method)
+    intent["payment_method"] = chosen["id"]
+    card = CARDS[chosen["_card"]]
+    match card.outcome:
+        case "paid":
+            return succeed(store, intent)
+        case "processing":
+            intent |= {"status": "processing", "last_payment_error": None, "_settles_at": store.now() + 4 * 86400}
+            store.emit("payment_intent.processing", intent)
+            return intent
+        case "action":
+            url = f"https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={intent['id']}"
+            action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
+            intent |= {"status": "requires_action", "next_action": action}
+            store.emit("payment_intent.requires_action", intent)
+            invoices.tried_by(store, intent, "invoice.payment_action_required", automatic=automatic)
+            return intent
+    fail_intent(store, intent, card.outcome)
+    invoices.tried_by(store, intent, "invoice.payment_failed", automatic=automatic)
+    raise declined(intent)
+
+
+def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
+    """What the customer's bank says of a PaymentIntent that waits for it."""
+    _check(intent, ("processing", "requires_action"))
+    return succeed(store, intent) if paid else fail_intent(store, intent, "generic_decline")
+
+
+def succeed(store: Store, intent: Object) -> Object:
+    from local.stripe import invoices  # noqa: PLC0415 - a payment pays invoices, an invoice makes payments
+
+    charge = _charge(store, intent)
+    done = {"amount_received": intent["amount"], "latest_charge": charge["id"], "last_payment_error": None}
+    intent |= {"status": "succeeded", "next_action": None, **done}
+    store.emit("charge.succeeded", charge)
+    store.emit("payment_intent.succeeded", intent)
+    invoices.paid_by(store, intent)
+    return intent
+
+
+def _charge(store: Store, intent: Object) -> Object:
+    return store.create(
+        "charge",
+        amount=intent["amount"],
+        amount_captured=intent["amount"],
+        captured=True,
+        currency=intent["currency"],
+        customer=intent["customer"],
+        paid=True,
+        payment_intent=intent["id"],
+        payment_method=intent["payment_method"],
+        status="succeeded",
+    )
+
+
+def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
+    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."}
+    intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
+    store.emit("payment_intent.payment_failed", intent)
+    return intent
+
+
+def cancel_intent(store: Store, intent: Object) -> Object:
+    _check(intent, (*CONFIRMABLE, "processing"))
+    intent |= {"status": "canceled", "canceled_at": store.now()}
+    store.emit("payment_intent.canceled", intent)
+    return intent
+
+
+def _check(intent: Object, statuses: tuple[str, ...]) -> None:
+    if intent["status"] not in statuses:
+        message = f"This PaymentIntent's status is {intent['status']}, which does not allow that."
+        raise invalid(message, code="payment_intent_unexpected_state")
+
+
+# -- refunds and disputes
+
+
+def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
+    """`amount`: in minor units; what is left of the charge when None."""
+    left = charge["amount"] - charge["amount_refunded"]
+    amount = left if amount is None else amount
+    if not 0 < amount <= left:
+        message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})."
+        raise invalid(message, "amount", code="charge_already_refunded" if not left else "amount_too_large")
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    known = {"charge": charge["id"], "payment_intent": charge["payment_intent"], "currency": charge["currency"]}
+    made = store.create("refund", amount=amount, status="succeeded", **known, **values)
+    store.emit("charge.refunded", charge)
+    store.emit("refund.created", made)
+    return made
+
+
+def dispute(store: Store, charge: Object) -> Object:
+    """The customer's bank takes the money back, for now."""
+    if charge["disputed"]:
+        raise invalid("The charge is disputed already.")
+    charge["disputed"] = True
+    known = {"charge": charge["id"], "payment_intent": charge["payment_intent"], "currency": charge["currency"]}
+    made = store.create("dispute", amount=charge["amount"], reason="fraudulent", status="needs_response", **known)
+    store.emit("charge.dispute.created", made)
+    return made

@@ -1,0 +1,105 @@
+"""Whether what the stand-in says is what Stripe's OpenAPI document says that Stripe says."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from jsonschema import Draft4Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+from local.stripe import document
+
+type Schema = dict[str, Any]
+
+
+def findings(thing: Any, schema: Schema) -> list[str]:
+    """What is wrong, in words; nothing for an object that Stripe could have sent."""
+    return [
+        f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+        for error in _validator(str(schema.get("$ref")) if "$ref" in schema else _known(schema)).iter_errors(thing)
+    ]
+
+
+def of_event(event: Schema) -> list[str]:
+    thing = event["data"]["object"]
+    return findings(event, _component("event")) + findings(thing, _component(thing["object"]))
+
+
+def of_response(method: str, path: str, status: int, body: Any) -> list[str]:
+    """Nothing for a path that the document does not have: those are checked by the CLI that calls them."""
+    for template, operations in _paths():
+        if template.fullmatch(path):
+            answers = operations[method.lower()]["responses"]
+            schema = answers.get(str(status), answers["default"])["content"]["application/json"]["schema"]
+            return [f"{method} {path}: {finding}" for finding in findings(body, schema)]
+    return []
+
+
+_schemas: dict[str, Schema] = {}
+
+
+def _known(schema: Schema) -> str:
+    key = str(id(schema))
+    _schemas[key] = schema
+    return key
+
+
+def _component(kind: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{kind}"}
+
+
+@functools.cache
+def _validator(key: str) -> Draft4Validator:
+    schema = {"$ref": f"stripe:{key}"} if key.startswith("#") else _json_schema(_schemas[key])
+    return Draft4Validator(schema, registry=_registry())
+
+
+@functools.cache
+def _registry() -> Any:
+    resource = Resource.from_contents(_json_schema(document.load()), default_specification=DRAFT4)
+    return Registry().with_resource("stripe:", resource)
+
+
+def _json_schema(node: Any) -> Any:
+    """OpenAPI 3.0's `nullable` in the words of JSON Schema, and references that find the document."""
+    if isinstance(node, list):
+        return [_json_schema(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    made = {name: _json_schema(value) for name, value in node.items() if name not in ("description", "nullable")}
+    if isinstance(made.get("$ref"), str):
+        made["$ref"] = "stripe:" + made["$ref"].removeprefix("stripe:")
+    return {"anyOf": [made, {"type": "null"}]} if node.get("nullable") is True else made
+
+
+@functools.cache
+def _paths() -> list[tuple[re.Pattern[str], Schema]]:
+    # The exact ones first: /v1/invoices/create_preview is no invoice.
+    ordered = sorted(document.load()["paths"].items(), key=lambda entry: entry[0].count("{"))
+    return [(re.compile(re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(path))), entry) for path, entry in ordered]
+
+
+class Watched:
+    """A WSGI application that notes every answer of another that Stripe would not give."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.findings: list[str] = []
+        self.answers = 0
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterator[bytes]:
+        told: list[str] = []
+
+        def started(status: str, headers: Any, *more: Any) -> Any:
+            told.append(status)
+            return start_response(status, headers, *more)
+
+        body = b"".join(self._app(environ, started))
+        path = environ["PATH_INFO"]
+        if path.startswith("/v1/"):
+            self.answers += 1
+            self.findings += of_response(environ["REQUEST_METHOD"], path, int(told[0][:3]), json.loads(body))
+        return iter([body])
