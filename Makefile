@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign types-of-events test torture mutants lint types format template build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret types-of-events test torture mutants lint types format template build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -19,7 +19,11 @@ help: ## What can be made
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
-setup: .venv/ready ## Everything that the other targets need, in .venv
+.local/stripe-openapi.json: | .venv/ready
+	@echo "Fetching Stripe's OpenAPI document (once)"
+	@$(BIN)/python -m local.stripe.document
+
+setup: .venv/ready .local/stripe-openapi.json ## Everything that the other targets need, in .venv and .local
 
 demo: setup ## One tenant's life, from checkout to cancellation, on a stack of its own
 	@$(BIN)/python -m local.demo
@@ -35,6 +39,18 @@ show: setup ## What the local stack's table holds of a tenant: make show TENANT=
 
 sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
 	@$(BIN)/python -m local.sign $(EVENT)
+
+advance: setup ## Moves the local Stripe's time, with all that becomes due: make advance DAYS=35
+	@$(BIN)/python -m local.control clock days=$(or $(DAYS),1)
+
+weather: setup ## How its webhooks travel: make weather COPIES=2 LATE=3 LOST=0.5 SHUFFLED=true DOWN=true; fair without
+	@$(BIN)/python -m local.control weather copies=$(COPIES) late=$(LATE) lost=$(LOST) shuffled=$(SHUFFLED) down=$(DOWN)
+
+fail: setup ## Its next API calls fail: make fail STATUS=500 COUNT=3, or time out: make fail SECONDS=12
+	@$(BIN)/python -m local.control failures status=$(STATUS) count=$(COUNT) seconds=$(SECONDS)
+
+roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the one before valid beside it
+	@$(BIN)/python -m local.control roll-secret
 
 types-of-events: setup ## The Stripe event types that are handled, one a line
 	@$(BIN)/python -c 'from billing.webhook.effects import EFFECTS; print(*EFFECTS, sep="\n")'

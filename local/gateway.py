@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,15 @@ class Gateway:
     """A WSGI application."""
 
     def __init__(
-        self, functions: Iterable[Function], runtimes: Mapping[str, Runtime], cors: Cors, token_folder: Path
+        self,
+        functions: Iterable[Function],
+        runtimes: Mapping[str, Runtime],
+        cors: Cors,
+        token_folder: Path,
+        beside: Callable[[Request], Response],
     ) -> None:
+        """`beside` answers what is not the API's."""
+        self._beside = beside
         self._cors = cors
         self._runtimes = runtimes
         self._token_folder = token_folder
@@ -52,6 +59,11 @@ class Gateway:
         return self._answer(Request(environ))(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
+        if not request.path.startswith("/api/"):
+            return self._beside(request)
+        return self._of_api(request)
+
+    def _of_api(self, request: Request) -> Response:
         """As API Gateway: preflights are answered before any route, and every answer to an allowed origin says so."""
         allowed = request.headers.get("Origin") in self._cors.origins
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers

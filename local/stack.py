@@ -29,6 +29,7 @@ from billing.settings import DEFAULT_STRIPE_API_BASE
 from billing.webhook.effects import EFFECTS
 from local import template, tokens
 from local.aws import CREDENTIALS, Aws, dynamodb, secretsmanager
+from local.console import Console
 from local.dynamodb_local import DynamoDBLocal
 from local.gateway import Gateway
 from local.runtime import Runtime
@@ -110,6 +111,8 @@ class Stack:
 
     def _start(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
+        port = self.ports.gateway or _free_port()
+        self.api_url = f"http://{LOOPBACK}:{port}"  # the functions are told it before it is served
         self.aws_url = self._start_aws()
         if not self.stripe_base:
             self.stripe = StripeServer(self.api_key)
@@ -124,8 +127,8 @@ class Stack:
         runtimes = {f.name: Runtime(f, logs) for f in functions}
         for runtime in runtimes.values():
             self._running.callback(runtime.close)
-        gateway = Gateway(functions, runtimes, template.cors(self._parameters()), self.state)
-        self.api_url = self._serve(gateway, self.ports.gateway)
+        gateway = Gateway(functions, runtimes, template.cors(self._parameters()), self.state, Console(self).answer)
+        self._serve(gateway, port)
         if self.stripe:
             self.stripe.webhooks.url = self.webhook_url
             self.stripe.webhooks.secrets = [self.webhook_secret]
@@ -158,10 +161,10 @@ class Stack:
         return {
             "JwtIssuer": tokens.ISSUER,
             "JwtAudience": tokens.AUDIENCE,
-            "ReturnOrigins": "http://localhost:3000,https://app.example.com",
-            "CheckoutSuccessUrl": "http://localhost:3000/billing/done?session={CHECKOUT_SESSION_ID}",
-            "CheckoutCancelUrl": "http://localhost:3000/billing",
-            "PortalReturnUrl": "http://localhost:3000/billing",
+            "ReturnOrigins": f"{self.api_url},http://localhost:3000,https://app.example.com",
+            "CheckoutSuccessUrl": self.api_url + "/?note=Subscribed.&session={CHECKOUT_SESSION_ID}",
+            "CheckoutCancelUrl": self.api_url,
+            "PortalReturnUrl": self.api_url,
             "StripeSecretArn": self.secret_arn,
         }
 

@@ -4,7 +4,9 @@ from typing import Final, NamedTuple
 
 
 class Card(NamedTuple):
-    """`outcome`: paid, processing (the bank answers later), action (the customer must confirm), or a decline code."""
+    """`outcome`: paid, disputed (paid, and then taken back), action (the customer must confirm), processing or refused
+    (the bank answers later, with the money or without), or a decline code.
+    """
 
     number: str
     outcome: str
@@ -21,15 +23,21 @@ CARDS: Final = {
     "pm_card_chargeDeclinedInsufficientFunds": Card("4000000000009995", "insufficient_funds", "has no funds"),
     "pm_card_chargeCustomerFail": Card("4000000000000341", "generic_decline", "can be saved, and is then declined"),
     "pm_card_authenticationRequired": Card("4000002760003184", "action", "needs the customer's confirmation"),
-    "pm_usBankAccount_processing": Card("000123456789", "processing", "Bank debit: is paid or fails days later", ""),
+    "pm_card_threeDSecure2Required": Card("4000000000003220", "action", "needs the customer's confirmation"),
+    "pm_card_createDispute": Card("4000000000000259", "disputed", "is paid, and then disputed"),
+    "pm_card_createDisputeInquiry": Card("4000000000001976", "disputed", "is paid, and then disputed"),
+    "pm_usBankAccount_processing": Card("000123456789", "processing", "Bank debit: is paid days later", ""),
+    "pm_sepaDebit_success": Card("AT611904300234573201", "processing", "Bank debit: is paid days later", ""),
+    "pm_sepaDebit_failure": Card("IT60X0542811101000000123456", "refused", "Bank debit: fails days later", ""),
 }
 BANK: Final = "pm_usBankAccount_processing"
+LATER: Final = ("processing", "refused")
 
 # What Stripe saves without trying it.
 SAVABLE: Final = {"pm_card_chargeCustomerFail"}
 
 
 def named_by(number: str) -> str | None:
-    """The name of the card with this number."""
-    digits = "".join(filter(str.isdigit, number))
-    return next((name for name, card in CARDS.items() if card.number == digits), None)
+    """The name of the card with this number, or of the account with this IBAN."""
+    bare = "".join(filter(str.isalnum, number))
+    return next((name for name, card in CARDS.items() if card.number == bare), None)

@@ -1,7 +1,7 @@
 """Checkout Sessions: completed, settled, expired. https://docs.stripe.com/payments/checkout"""
 
 from local.stripe import invoices, lines, payments, subscriptions
-from local.stripe.cards import CARDS, SAVABLE
+from local.stripe.cards import CARDS, LATER, SAVABLE
 from local.stripe.errors import declined, invalid
 from local.stripe.store import Object, Store
 
@@ -25,15 +25,16 @@ def complete_checkout(
     if not session["customer"]:
         session["customer"] = store.create("customer", email=session["customer_email"])["id"]
     saved = payments.payment_method(store, method, session["customer"])
+    charged = "pm_card_visa" if confirmed else saved["id"]
     if session["mode"] == "subscription":
-        return _subscribe(store, session, saved, processing=outcome == "processing")
-    return _pay(store, session, "pm_card_visa" if confirmed else saved["id"])
+        return _subscribe(store, session, saved, charged, paid=outcome not in LATER)
+    return _pay(store, session, charged)
 
 
 def _tried(session: Object, method: str, *, confirmed: bool) -> str:
     outcome = CARDS[method].outcome
     trial = trial_days(session) > 0
-    if outcome in ("paid", "processing") or (trial and method in SAVABLE):
+    if outcome in ("paid", "disputed", *LATER) or (trial and method in SAVABLE):
         return "paid" if trial else outcome
     if outcome == "action":
         if not confirmed:
@@ -47,20 +48,20 @@ def trial_days(session: Object) -> int:
     return int(session["_subscription_data"].get("trial_period_days", 0))
 
 
-def _subscribe(store: Store, session: Object, saved: Object, *, processing: bool) -> Object:
+def _subscribe(store: Store, session: Object, saved: Object, charged: str, *, paid: bool) -> Object:
     data, free = session["_subscription_data"], trial_days(session)
     made = _subscription(store, session, data.get("metadata", {}))
     made["default_payment_method"] = saved["id"]
     period: invoices.Period = "free" if free else "charged"
     draft = invoices.create_draft(store, session["customer"], "subscription_create", made, period)
-    _complete(session, draft["total"], paid=not processing)
+    _complete(session, draft["total"], paid=paid)
     session |= {"subscription": made["id"], "invoice": draft["id"]}
     if free:
         session["payment_status"] = "no_payment_required"
     store.emit("checkout.session.completed", session)
-    store.emit("customer.subscription.created", made)
+    subscriptions.tell_created(store, made)
     invoices.finalize(store, draft)
-    invoices.pay_invoice(store, draft, "pm_card_visa" if not processing else saved["id"])
+    invoices.pay_invoice(store, draft, charged)
     return session
 
 

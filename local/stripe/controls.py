@@ -61,8 +61,6 @@ class Controls:
                 return _json(200, shown(act(form, **found)))
         except ApiError as error:
             return _json(error.status, error.body)
-        except ValueError as error:
-            return _json(400, invalid(str(error)).body)
         except HTTPException as error:
             return _json(error.code or 500, {"error": {"message": f"{request.method} {request.path}: {error.name}"}})
 
@@ -94,7 +92,7 @@ class Controls:
 
     def _advance(self, form: Form) -> Object:
         """Moves Stripe's time by `days` or `seconds`, with all that becomes due on the way."""
-        seconds = float(form.get("days", 0)) * DAY + float(form.get("seconds", 0))
+        seconds = _number(form, "days") * DAY + _number(form, "seconds")
         if not 0 <= seconds <= 3650 * DAY:
             raise invalid("Time goes forward, by up to ten years at once.", "days")
         happened = timetravel.advance(self._server.store, self._server.clock, seconds)
@@ -117,15 +115,15 @@ class Controls:
 
     def _deliveries(self, form: Form) -> Object:
         """`wait`: seconds to wait for what is under way."""
-        idle = self._server.webhooks.wait_idle(float(form.get("wait", 0)))
+        idle = self._server.webhooks.wait_idle(_number(form, "wait"))
         return {"idle": idle, "data": list(self._server.webhooks.log)}
 
     def _weather(self, form: Form) -> Object:
         """How events travel from now on; what is left out is fair."""
         self._server.webhooks.weather = Weather(
-            copies=max(1, int(form.get("copies", 1))),
-            late=float(form.get("late", 0)),
-            lost=float(form.get("lost", 0)),
+            copies=max(1, int(_number(form, "copies", 1))),
+            late=_number(form, "late"),
+            lost=_number(form, "lost"),
             shuffled=form.get("shuffled") == "true",
             down=form.get("down") == "true",
         )
@@ -133,8 +131,8 @@ class Controls:
 
     def _fail(self, form: Form) -> Object:
         """The next `count` API calls get `status` after `seconds` (no status: the answer, late)."""
-        status, count = int(form.get("status", 0)), int(form.get("count", 1))
-        return self._server.fail(status, count, float(form.get("seconds", 0)), form.get("path", "/"))
+        status, count = int(_number(form, "status")), int(_number(form, "count", 1))
+        return self._server.fail(status, count, _number(form, "seconds"), form.get("path", "/"))
 
     def _roll_secret(self, _: Form) -> Object:
         return {"secret": self._server.webhooks.roll_secret(), "valid": len(self._server.webhooks.secrets)}
@@ -146,6 +144,17 @@ def _method(form: Form) -> str:
     if outcome not in METHODS:
         raise invalid(f"An outcome is one of {', '.join(METHODS)}.", "outcome")
     return form.get("payment_method", METHODS[outcome])
+
+
+def _number(form: Form, name: str, otherwise: float = 0) -> float:
+    """Left out or empty: `otherwise`. Raises `ApiError` for what is no number, or below zero."""
+    try:
+        number = float(form.get(name) or otherwise)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1e9:
+        raise invalid(f"Invalid number: {form.get(name)}", name)
+    return number
 
 
 def _paid(form: Form) -> bool:

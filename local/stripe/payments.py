@@ -6,6 +6,7 @@ from local.stripe.cards import BANK, CARDS, Card
 from local.stripe.errors import declined, invalid, missing
 from local.stripe.store import Object, Store, new_id
 
+SETTLES_AFTER: Final = 4 * 24 * 3600  # seconds until a bank answers a debit
 CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
@@ -21,9 +22,17 @@ def payment_method(store: Store, name: str, customer: str | None = None) -> Obje
         return found
     made = store.create("payment_method", type="card", livemode=False, _card=name)
     made["billing_details"] = {"address": None, "email": None, "name": None, "phone": None, "tax_id": None}
-    kind, details = ("us_bank_account", _bank(CARDS[name])) if name == BANK else ("card", _card(CARDS[name]))
-    made |= {"type": kind, kind: details}
+    made |= _details(name, CARDS[name])
     return attach(store, made, customer) if customer else made
+
+
+def _details(name: str, card: Card) -> Object:
+    if name.startswith("pm_sepaDebit"):
+        empty = dict.fromkeys(("bank_code", "branch_code", "fingerprint", "generated_from"))
+        return {"type": "sepa_debit", "sepa_debit": {"last4": card.number[-4:], "country": card.number[:2], **empty}}
+    if name == BANK:
+        return {"type": "us_bank_account", "us_bank_account": _bank(card)}
+    return {"type": "card", "card": _card(card)}
 
 
 def _card(card: Card) -> Object:
@@ -77,8 +86,12 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
     match card.outcome:
         case "paid":
             return succeed(store, intent)
-        case "processing":
-            intent |= {"status": "processing", "last_payment_error": None, "_settles_at": store.now() + 4 * 86400}
+        case "disputed":
+            dispute(store, store.get("charge", succeed(store, intent)["latest_charge"]))
+            return intent
+        case "processing" | "refused":
+            answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": card.outcome == "processing"}
+            intent |= {"status": "processing", "last_payment_error": None, **answer}
             store.emit("payment_intent.processing", intent)
             return intent
         case "action":

@@ -233,9 +233,10 @@ def _create_price(store: Store, form: Object, _: str) -> Object:
 
 
 def _create_payment_method(store: Store, form: Object, _: str) -> Object:
-    card = form.get("card", {})
-    name = named_by(card.get("number", "")) or {"tok_visa": "pm_card_visa"}.get(card.get("token", ""))
-    if name is None:
+    card, debit = form.get("card", {}), form.get("sepa_debit", {})
+    name = named_by(card.get("number") or debit.get("iban") or "")
+    name = name or card.get("token", "").replace("tok_", "pm_card_")
+    if name not in CARDS:
         raise invalid("Your card number is incorrect: only Stripe's test cards are known here.", "card[number]")
     return payments.payment_method(store, name)
 
@@ -319,9 +320,22 @@ def _create_subscription(store: Store, form: Object, _: str) -> Object:
     if form.get("default_payment_method"):
         method = payments.payment_method(store, form["default_payment_method"], customer["id"])
         made["default_payment_method"] = method["id"]
+    made["trial_settings"] = form.get("trial_settings", {"end_behavior": {"missing_payment_method": "create_invoice"}})
     if form.get("cancel_at_period_end"):
         made |= {"cancel_at_period_end": True, "cancel_at": made["items"]["data"][0]["current_period_end"]}
+    _check_payable(store, made, form)
     return subscriptions.begin(store, made)
+
+
+def _check_payable(store: Store, subscription: Object, form: Object) -> None:
+    """Stripe begins no subscription that nothing can pay, unless it is told to wait."""
+    settings = store.get("customer", subscription["customer"])["invoice_settings"]
+    saved = subscription["default_payment_method"] or settings["default_payment_method"]
+    if subscription["status"] == "trialing" or saved or form.get("payment_behavior") == "default_incomplete":
+        return
+    store.delete(subscription)
+    message = "This customer has no attached payment source or default payment method."
+    raise invalid(f"{message} Please consider adding a default payment method.", code="resource_missing")
 
 
 def _update_subscription(store: Store, form: Object, id: str) -> Object:

@@ -11,6 +11,7 @@ from local.stripe.errors import ApiError, invalid
 from local.stripe.store import Object, Store
 
 DAY: Final = 24 * 3600
+TRIAL_NOTICE: Final = 3 * DAY
 ENDED: Final = ("canceled", "incomplete_expired")
 
 
@@ -51,16 +52,33 @@ def begin(store: Store, subscription: Object, method: str | None = None) -> Obje
     trial = subscription["status"] == "trialing"
     if not trial:
         subscription["status"] = "incomplete"
-    store.emit("customer.subscription.created", subscription)
+    tell_created(store, subscription)
     invoice = invoices.create_invoice(store, subscription, "subscription_create", "free" if trial else "charged")
     with suppress(ApiError):
         invoices.pay_invoice(store, invoice, method)
     return subscription
 
 
+def tell_created(store: Store, subscription: Object) -> None:
+    store.emit("customer.subscription.created", subscription)
+    if subscription["status"] == "trialing" and subscription["trial_end"] - store.now() <= TRIAL_NOTICE:
+        notice_trial(store, subscription)
+
+
+def notice_trial(store: Store, subscription: Object) -> None:
+    """Three days before its end, or at once when it is shorter."""
+    subscription["_trial_noticed"] = True
+    store.emit("customer.subscription.trial_will_end", subscription)
+
+
 def renew(store: Store, subscription: Object, method: str | None = None, *, later: bool = False) -> Object:
-    """The next period begins. Its invoice is paid at once, or is a draft for an hour (`later`), as at Stripe."""
+    """The next period begins. Its invoice is paid at once, or is a draft for an hour (`later`), as at Stripe.
+
+    Returns the invoice, or the subscription when its trial ended in a pause or its end.
+    """
     _check_live(subscription)
+    if subscription["status"] == "trialing" and not method and _ends_for_want_of_payment(store, subscription):
+        return subscription
     for item in subscription["items"]["data"]:
         start = item["current_period_end"]
         item |= {"current_period_start": start, "current_period_end": after(start, item["price"])}
@@ -77,6 +95,20 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
         with suppress(ApiError):
             invoices.pay_invoice(store, invoice, method, automatic=True)
     return invoice
+
+
+def _ends_for_want_of_payment(store: Store, subscription: Object) -> bool:
+    """A trial's end without a payment method: what `trial_settings` say. Whether that leaves nothing to renew."""
+    customer = store.get("customer", subscription["customer"])
+    saved = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    behavior = ((subscription["trial_settings"] or {}).get("end_behavior") or {}).get("missing_payment_method")
+    if saved or behavior not in ("pause", "cancel"):
+        return False
+    if behavior == "cancel":
+        cancel_subscription(store, subscription)
+    else:
+        set_status(store, subscription, "paused")
+    return True
 
 
 def update_subscription(store: Store, subscription: Object, form: Object) -> Object:
@@ -98,7 +130,7 @@ def update_subscription(store: Store, subscription: Object, form: Object) -> Obj
         method = payments.payment_method(store, form["default_payment_method"], subscription["customer"])
         subscription["default_payment_method"] = method["id"]
     if form.get("trial_end") == "now" and subscription["status"] == "trialing":
-        _end_trial(store, subscription)
+        return _end_trial(store, subscription)
     merge(subscription, {"metadata": form.get("metadata", {}), "description": form.get("description")})
     store.emit("customer.subscription.updated", subscription)
     if any(restarts):
@@ -138,10 +170,12 @@ def _change_item(store: Store, subscription: Object, change: Object, n: int, *, 
     return restarts
 
 
-def _end_trial(store: Store, subscription: Object) -> None:
+def _end_trial(store: Store, subscription: Object) -> Object:
     subscription["trial_end"] = store.now()
     for item in subscription["items"]["data"]:
         item["current_period_end"] = store.now()
+    renew(store, subscription)
+    return subscription
 
 
 def _invoice_now(store: Store, subscription: Object, period: invoices.Period) -> None:

@@ -9,7 +9,6 @@ from local.stripe.store import Clock, Object, Store
 
 type Due = tuple[int, Callable[[], object]]
 
-_TRIAL_NOTICE = 3 * invoices.DAY
 _FIRST_PAYMENT = 23 * invoices.HOUR
 
 
@@ -54,15 +53,10 @@ def _of_subscription(store: Store, thing: Object) -> Iterator[Due]:
     if thing["cancel_at"]:
         yield thing["cancel_at"], _on(subscriptions.cancel_subscription, store, thing)
     if status == "trialing" and not thing.get("_trial_noticed"):
-        yield thing["trial_end"] - _TRIAL_NOTICE, _on(_notice_trial, store, thing)
+        yield thing["trial_end"] - subscriptions.TRIAL_NOTICE, _on(subscriptions.notice_trial, store, thing)
     end = thing["items"]["data"][0]["current_period_end"]
     if not thing["cancel_at"] or thing["cancel_at"] > end:
         yield end, lambda: subscriptions.renew(store, thing, later=True)
-
-
-def _notice_trial(store: Store, subscription: Object) -> None:
-    subscription["_trial_noticed"] = True
-    store.emit("customer.subscription.trial_will_end", subscription)
 
 
 def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
@@ -93,9 +87,9 @@ def _settle(store: Store, intent: Object) -> None:
     del intent["_settles_at"]  # asked once, whatever comes of it
     session = _session_of(store, intent)
     if session:
-        checkout.settle_checkout(store, session, paid=True)
+        checkout.settle_checkout(store, session, paid=intent["_pays"])
     else:
-        payments.answer_intent(store, intent, paid=True)
+        payments.answer_intent(store, intent, paid=intent["_pays"])
 
 
 def _session_of(store: Store, intent: Object) -> Object | None:
