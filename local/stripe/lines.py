@@ -66,6 +66,7 @@ def pend(store: Store, customer: str, amount: int, currency: str, **values: obje
     made = store.create("invoiceitem", customer=customer, amount=amount, currency=currency, date=now)
     made |= {"period": {"start": now, "end": now}, "quantity": 1, "metadata": {}, "invoice": None}
     made |= {"_subscription": None, "_price": None, "net_amount": amount, **values}
+    made["quantity_decimal"] = str(made["quantity"])
     store.emit("invoiceitem.created", made)
     return made
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import requests
 import stripe
 
 from billing.stripe_api import StripeApi
@@ -21,7 +22,7 @@ def client(stripe_server: Served) -> stripe.StripeClient:
 
 
 def price(store: Store) -> Object:
-    return store.create("price", currency="usd", unit_amount=100, product="prod_1", recurring=recurring())
+    return store.create("price", currency="usd", unit_amount=100, active=True, product="prod_1", recurring=recurring())
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,91 @@ def test_an_expanded_invoice(client: stripe.StripeClient, stripe_server: Served)
     intent = invoice["payments"]["data"][0]["payment"]["payment_intent"]
     assert invoice["confirmation_secret"]["client_secret"].startswith(intent)
     assert "payments" not in client.v1.invoices.retrieve(made["id"]).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("form", "param", "message"),
+    [
+        ({"mode": "subscripton"}, "mode", "must be one of payment, setup, subscription"),
+        ({"trail_days": "3"}, "trail_days", "unknown parameter"),
+        ({"line_items[0][price]": "price_none"}, "line_items[0][price]", "No such price"),
+        ({"line_items[0][prize]": "x"}, "line_items[0][prize]", "unknown parameter"),
+        ({"line_items[0][quantity]": "two"}, "line_items[0][quantity]", "Invalid integer"),
+        ({"subscription_data[trial_period_days]": "1.5"}, "subscription_data[trial_period_days]", "Invalid integer"),
+        ({"automatic_tax[enabled]": "yes"}, "automatic_tax[enabled]", "Invalid boolean"),
+        ({"automatic_tax[liability][type]": "self"}, "automatic_tax[enabled]", "Missing required param"),
+        ({"customer": ""}, "customer", "empty string"),
+        ({"line_items": "price_1"}, "line_items", "Invalid array"),
+        ({"metadata": "x"}, "metadata", "Invalid object"),
+        ({"customer": "c" * 5001}, "customer", "at most 5000"),
+        ({"mode": "subscription"}, "line_items", "Missing required param"),
+        ({"expand[]": "nothing"}, "expand", "cannot be expanded"),
+    ],
+)
+def test_what_stripe_refuses_is_refused(stripe_server: Served, form: dict[str, str], param: str, message: str) -> None:
+    server, address = stripe_server
+    whole = {"mode": "subscription", "line_items[0][price]": price(server.store)["id"], **form}
+    if param == "line_items":
+        whole = form
+    answer = requests.post(f"{address}/v1/checkout/sessions", whole, auth=(server.api_key, ""), timeout=30)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (400, "invalid_request_error"), answer.text
+    assert message in error["message"]
+    assert error["param"] == param
+
+
+def test_an_unknown_version_is_refused(stripe_server: Served) -> None:
+    server, address = stripe_server
+    for version, status in (("2026-10-28.endive", 200), ("2024-06-20", 200), ("latest", 400)):
+        headers = {"Stripe-Version": version}
+        answer = requests.get(f"{address}/v1/customers", auth=(server.api_key, ""), headers=headers, timeout=30)
+        assert (answer.status_code, answer.headers["Stripe-Version"]) == (status, version)
+        assert answer.headers["Request-Id"].startswith("req_")
+
+
+def test_pages_of_a_list(client: stripe.StripeClient) -> None:
+    made = [client.v1.customers.create({"name": str(n)}).id for n in range(7)][::-1]
+    first = client.v1.customers.list({"limit": 3})
+    assert ([c.id for c in first.data], first.has_more) == (made[:3], True)
+    assert [c.id for c in client.v1.customers.list({"limit": 3}).auto_paging_iter()] == made
+    before = client.v1.customers.list({"limit": 3, "ending_before": made[5]})
+    assert ([c.id for c in before.data], before.has_more) == (made[2:5], True)
+    for wrong in ({"limit": 0}, {"limit": 101}, {"starting_after": "cus_none"}, {"colour": "red"}):
+        with pytest.raises(stripe.InvalidRequestError):
+            client.v1.customers.list(wrong)  # type: ignore[arg-type]
+
+
+def test_expanded_objects(client: stripe.StripeClient) -> None:
+    settings: Any = {"default_payment_method": "pm_card_visa"}
+    customer = client.v1.customers.create({"invoice_settings": settings}).id
+    form: Any = {
+        "product_data": {"name": "Pro"},
+        "currency": "usd",
+        "unit_amount": 100,
+        "recurring": {"interval": "day"},
+    }
+    bought = client.v1.prices.create(form).id
+    wanted: Any = ["customer", "latest_invoice.payments", "items.data.price.product"]
+    made = client.v1.subscriptions.create(
+        {"customer": customer, "items": [{"price": bought}], "expand": wanted}
+    ).to_dict()
+    assert made["customer"]["id"] == customer
+    assert made["latest_invoice"]["payments"]["data"][0]["status"] == "paid"
+    assert made["items"]["data"][0]["price"]["product"]["name"] == "Pro"
+    listed = client.v1.charges.list({"expand": ["data.customer"]}).data
+    assert [charge.to_dict()["customer"]["id"] for charge in listed] == [customer]
+
+
+def test_metadata_is_merged_and_taken_away(client: stripe.StripeClient) -> None:
+    made = client.v1.customers.create({"metadata": {"a": "1", "b": "2"}}).id
+    changed = client.v1.customers.update(made, {"metadata": {"a": "", "c": "3"}})
+    assert changed.to_dict()["metadata"] == {"b": "2", "c": "3"}
+
+
+def test_the_card_that_needs_its_owner(client: stripe.StripeClient, stripe_server: Served) -> None:
+    intent = client.v1.payment_intents.create({"amount": 100, "currency": "usd"}).id
+    confirmed = client.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_authenticationRequired"})
+    assert confirmed.status == "requires_action"
+    url = f"{stripe_server[1]}/_control/payment_intents/{intent}/answer"
+    requests.post(url, {"outcome": "paid"}, timeout=30).raise_for_status()
+    assert client.v1.payment_intents.retrieve(intent).status == "succeeded"
