@@ -62,6 +62,9 @@ def _bring_in_samples(store: Store) -> None:
     """The objects that the files of events/stripe speak of, so that what they make a function fetch is there."""
     for path in sorted((template.ROOT / "events" / "stripe").glob("*.json")):
         store.add(json.loads(path.read_text())["data"]["object"])
+    for price in store.all("price"):
+        name, _ = PLANS[price["lookup_key"]]
+        price["product"] = store.create("product", name=name, active=True)["id"]
 
 
 def _customer(stack: Stack, client: stripe.StripeClient) -> str:

@@ -31,10 +31,13 @@ def advance(store: Store, clock: Clock, seconds: float) -> int:
 def _due(store: Store) -> Iterator[Due]:
     for session in store.all("checkout.session", status="open"):
         yield session["expires_at"], _on(checkout.expire_checkout, store, session)
+    # Objects that were brought in without their customer stand still.
     for subscription in store.all("subscription"):
-        yield from _of_subscription(store, subscription)
+        if store.find(subscription["customer"]):
+            yield from _of_subscription(store, subscription)
     for invoice in store.all("invoice"):
-        yield from _of_invoice(store, invoice)
+        if store.find(invoice["customer"]):
+            yield from _of_invoice(store, invoice)
     for intent in store.all("payment_intent", status="processing"):
         if "_settles_at" in intent:
             yield intent["_settles_at"], _on(_settle, store, intent)

@@ -1,0 +1,215 @@
+"""What a person does, in a real browser: subscribe, pay, change, cancel, let time pass, and see the console follow.
+
+The pictures of the README are made here: `make pictures`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from local import seed
+from local.stack import FREE, Stack
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PICTURES = os.environ.get("PICTURES")
+PLATFORM_SECONDS = 30  # for a webhook that is to arrive and be applied
+GOOD, DECLINED, ASKS, FAILS_LATER = "4242 4242 4242 4242", "4000000000000002", "4000002760003184", "4000000000000341"
+
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the pages are not tried in a browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Root has no sandbox to give; the rest keeps the browser from asking the network for things of its own.
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Of its own: its clock is moved."""
+    with Stack(FREE, tmp_path_factory.mktemp("browser")) as running:
+        seed.seed(running)
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, own_stack: Stack) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 960})
+    context.set_default_timeout(PLATFORM_SECONDS * 1000)
+    opened = context.new_page()
+    broken: list[str] = []
+    opened.on("pageerror", lambda error: broken.append(str(error)))
+    opened.on("console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None)
+    opened.goto(own_stack.api_url)
+    yield opened
+    context.close()
+    assert not broken, broken
+
+
+def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+def subscribe(page: Page, tenant: str, plan: str = "plan-starter", card: str = GOOD) -> None:
+    page.locator("#new-tenant-id").fill(tenant)
+    page.locator("#new-tenant-plan").select_option(plan)
+    page.get_by_role("button", name="Start its checkout").click()
+    page.get_by_label("Card number").fill(card)
+    page.get_by_role("button", name="Subscribe").click()
+
+
+def badge(page: Page, tenant: str, status: str) -> None:
+    found = page.locator(f"#tenant-{tenant} .badge").first
+    expect(found).to_have_text(status, timeout=PLATFORM_SECONDS * 1000)
+
+
+def portal(page: Page, own_stack: Stack, tenant: str) -> None:
+    page.goto(own_stack.api_url)
+    page.locator(f"#tenant-{tenant}").get_by_role("button", name="Customer portal").click()
+    expect(page.get_by_role("heading", name="Your billing")).to_be_visible()
+
+
+def test_a_tenant_subscribes_and_the_console_follows(page: Page) -> None:
+    page.locator("#new-tenant-id").fill("acme")
+    page.locator("#new-tenant-plan").select_option("plan-pro")
+    page.get_by_role("button", name="Start its checkout").click()
+    expect(page.get_by_text("Total due today")).to_be_visible()
+    picture(page, "checkout")
+    page.get_by_label("Card number").fill(DECLINED)
+    page.get_by_role("button", name="Subscribe").click()
+    expect(page.get_by_role("alert")).to_have_text("Your card was declined.")
+    page.get_by_label("Card number").fill(GOOD)
+    page.get_by_role("button", name="Subscribe").click()
+    badge(page, "acme", "ACTIVE")
+    expect(page.locator("#timeline")).to_contain_text("checkout.session.completed")
+    expect(page.locator("#status")).to_contain_text("processed")
+
+
+def test_a_bank_that_asks_for_a_confirmation(page: Page) -> None:
+    subscribe(page, "asked", card=ASKS)
+    page.get_by_role("button", name="Refuse").click()
+    expect(page.get_by_role("alert")).to_contain_text("refused")
+    page.get_by_label("Card number").fill(ASKS)
+    page.get_by_role("button", name="Subscribe").click()
+    page.get_by_role("button", name="Confirm payment").click()
+    badge(page, "asked", "ACTIVE")
+
+
+def test_a_debit_gives_access_days_later(page: Page) -> None:
+    page.locator("#new-tenant-id").fill("debit")
+    page.get_by_role("button", name="Start its checkout").click()
+    page.get_by_label("Bank debit (settles days later)").check()
+    page.get_by_role("button", name="Subscribe").click()
+    badge(page, "debit", "PENDING")
+    page.get_by_role("button", name="+7 days").click()
+    badge(page, "debit", "ACTIVE")
+
+
+def test_an_invoice_is_paid(page: Page) -> None:
+    invoice = page.locator("#tenant-550e8400").get_by_role("button", name="Pay invoice inv-001")
+    invoice.click()
+    expect(page.get_by_role("heading", name="Pay 250.00 USD")).to_be_visible()
+    picture(page, "payment")
+    page.get_by_label("Card number").fill(GOOD)
+    page.get_by_role("button", name="Pay 250.00 USD").click()
+    page.get_by_role("link", name="Back to the app").click()
+    own = page.locator("[id='550e8400-INVOICE-inv-001']")
+    expect(own).to_contain_text("PAID", timeout=PLATFORM_SECONDS * 1000)
+
+
+def test_the_portal_changes_the_plan_and_cancels(page: Page, own_stack: Stack) -> None:
+    subscribe(page, "changes")
+    badge(page, "changes", "ACTIVE")
+    portal(page, own_stack, "changes")
+    plan = page.locator("select[name=price]")
+    enterprise = plan.locator("option", has_text="Enterprise").get_attribute("value")
+    plan.select_option(enterprise)
+    page.get_by_role("button", name="Change plan").click()
+    expect(page.get_by_role("heading", name="Enterprise")).to_be_visible()
+    picture(page, "portal")
+    page.get_by_role("link", name="Return to the app").click()
+    card = page.locator("#tenant-changes")
+    expect(card).to_contain_text("Enterprise", timeout=PLATFORM_SECONDS * 1000)
+    portal(page, own_stack, "changes")
+    page.get_by_role("button", name="Cancel at period end").click()
+    expect(page.get_by_role("button", name="Keep my subscription")).to_be_visible()
+    page.goto(own_stack.api_url)
+    expect(card).to_contain_text("cancels", timeout=PLATFORM_SECONDS * 1000)
+    page.get_by_role("button", name="+35 days").click()
+    badge(page, "changes", "CANCELED")
+
+
+def test_time_renews_and_a_card_that_fails_is_seen(page: Page, own_stack: Stack) -> None:
+    subscribe(page, "late")
+    badge(page, "late", "ACTIVE")
+    portal(page, own_stack, "late")
+    page.get_by_label("Card number").fill(FAILS_LATER)
+    page.get_by_role("button", name="Save payment method").click()
+    page.goto(own_stack.api_url)
+    page.locator("#days").fill("32")
+    page.get_by_role("button", name="Advance").click()
+    expect(page.locator("#tenant-late")).to_contain_text("OVERDUE", timeout=PLATFORM_SECONDS * 1000)
+    expect(page.locator("#tenant-late")).to_contain_text("past_due")
+
+
+def test_a_bad_day_is_made_and_survived(page: Page) -> None:
+    page.locator("#copies").select_option("2")
+    page.get_by_label("Shuffled").check()
+    page.get_by_role("button", name="Set the weather").click()
+    expect(page.locator("#forecast")).to_contain_text("2 copies")
+    page.get_by_role("button", name="Roll").click()
+    expect(page.locator("#note")).to_contain_text("rolled")
+    subscribe(page, "storm", "plan-pro")
+    badge(page, "storm", "ACTIVE")
+    expect(page.locator("#live")).to_contain_text("storm")
+    expect(page.locator("#status")).not_to_contain_text("received")
+    picture(page, "console")
+
+
+def test_dark_and_narrow(browser: Browser, own_stack: Stack) -> None:
+    context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(own_stack.api_url)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    picture(page, "console-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page is wider than the phone"
+    context.close()
+
+
+def test_without_javascript(browser: Browser, own_stack: Stack) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(own_stack.api_url)
+    subscribe(page, "plain")
+    page.goto(own_stack.api_url)
+    expect(page.locator("#tenant-plain")).to_be_visible()
+    context.close()
+
+
+UNNAMED = """[...document.querySelectorAll('input:not([type=hidden]), select, button, a[href]')].filter(e =>
+  !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim()).map(e => e.outerHTML)"""
+
+
+def test_every_control_has_a_name_and_can_be_reached(page: Page, own_stack: Stack) -> None:
+    """A screen reader must have something to say, and the first stop of the Tab key leads to the content."""
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    subscribe(page, "named")
+    badge(page, "named", "ACTIVE")
+    portal(page, own_stack, "named")
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
