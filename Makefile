@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret types-of-events test torture mutants lint types format template build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret types-of-events test pictures torture mutants lint types format template build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ types-of-events: setup ## The Stripe event types that are handled, one a line
 
 test: setup ## All tests (those of sam local where a Docker engine answers); some: make test TESTS=tests/unit
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
+
+pictures: setup ## The pictures of the README, by the tests that use the pages in Chromium
+	@PICTURES=docs/images $(BIN)/pytest tests/e2e/test_browser.py
 
 torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again
 	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED))

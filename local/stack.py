@@ -1,6 +1,7 @@
 """The whole thing on this machine: `python -m local.stack` serves until Ctrl-C.
 
-Environment: `STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET` use real Stripe (test mode) instead of the stand-in,
+Environment: `WEBHOOK_URL` is where the stand-in sends its events instead of the stack (`sam local start-api`, say);
+`STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET` use real Stripe (test mode) instead of the stand-in,
 `STRIPE_API_BASE` another server that speaks Stripe's API, `DYNAMODB=local` DynamoDB Local instead of moto.
 """
 
@@ -130,7 +131,7 @@ class Stack:
         gateway = Gateway(functions, runtimes, template.cors(self._parameters()), self.state, Console(self).answer)
         self._serve(gateway, port)
         if self.stripe:
-            self.stripe.webhooks.url = self.webhook_url
+            self.stripe.webhooks.url = os.environ.get("WEBHOOK_URL") or self.webhook_url
             self.stripe.webhooks.secrets = [self.webhook_secret]
             self.stripe.webhooks.types = EFFECTS.keys()
             self._running.callback(self.stripe.webhooks.close)

@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from billing.webhook.signature import sign
 from local import template
-from local.stack import Stack
+from local.stack import Stack, _free_port
 from local.template import ROOT
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
@@ -47,17 +51,15 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
+def _arguments(stack: Stack, built: Path) -> list[str | Path]:
+    config: list[str | Path] = ["--config-file", ROOT / "samconfig.toml", "--env-vars", stack.state / "sam-env.json"]
+    return ["--template", built, "--skip-pull-image", *config]
+
+
 def invoke(stack: Stack, built: Path, function: str, event: str) -> dict[str, Any]:
-    command: list[str | Path] = [SAM, "local", "invoke", function, "--template", built, "--event", "-"]
+    command: list[str | Path] = [SAM, "local", "invoke", function, *_arguments(stack, built), "--event", "-"]
     done = subprocess.run(
-        [
-            *command,
-            "--skip-pull-image",
-            "--config-file",
-            ROOT / "samconfig.toml",
-            "--env-vars",
-            stack.state / "sam-env.json",
-        ],
+        command,
         cwd=ROOT,
         # sam asks STS for the account first: the stack answers that too.
         env=_environment() | {"AWS_ENDPOINT_URL": stack.aws_url},
@@ -93,3 +95,24 @@ def test_sam_local_invoke(stack: Stack, built: Path, function: template.Function
     answer = invoke(stack, built, function.name, event)
     expected = 201 if function.code.name == "create_invoice" else 200
     assert answer["statusCode"] == expected, answer
+
+
+def test_sam_local_start_api(stack: Stack, built: Path) -> None:
+    """Stripe's deliveries are taken. sam knows no JWT authorizer: a call without its claims is refused."""
+    port = _free_port()
+    command: list[str | Path] = [SAM, "local", "start-api", *_arguments(stack, built), "--port", str(port)]
+    environment = _environment() | {"AWS_ENDPOINT_URL": stack.aws_url}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as api:
+        assert api.stderr
+        try:
+            assert any("Running on" in line for line in api.stderr), "sam local start-api did not start"
+            threading.Thread(target=api.stderr.read, daemon=True).start()  # a full pipe would stop it
+            url = f"http://127.0.0.1:{port}/api/v1/billing/stripe"
+            body = (ROOT / "events/stripe/customer.subscription.updated.json").read_bytes()
+            signed = {"Stripe-Signature": sign(body, stack.webhook_secret, int(time.time()))}
+            answer = requests.post(f"{url}/webhook", body, headers=signed, timeout=120)
+            assert answer.status_code == 200, answer.text
+            refused = requests.post(f"{url}/checkout?tenantId=550e8400&planId=plan-pro", timeout=120)
+            assert refused.status_code == 403, refused.text
+        finally:
+            api.terminate()

@@ -1,0 +1,90 @@
+"""What the console and the pages refuse, and the controls from a shell."""
+
+import os
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from local.stack import Stack
+from local.template import ROOT
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+TIMEOUT = 30
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Origin": "https://evil.example.net"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example.net"}, 403),
+    ],
+)
+def test_forms_of_other_sites_are_not_taken(stack: Stack, headers: dict[str, str], status: int) -> None:
+    form = {"eventId": "evt_none"}
+    url = f"{stack.api_url}/console/deliver"
+    answer = requests.post(url, form, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+    assert answer.status_code == status
+
+
+def test_pages_of_stripe_take_no_forms_of_other_sites(stack: Stack) -> None:
+    url = f"{stack.stripe_base}/c/pay/cs_none"
+    answer = requests.post(url, headers={"Origin": "https://evil.example.net"}, timeout=TIMEOUT)
+    assert answer.status_code == 403
+    assert requests.get(url, timeout=TIMEOUT).status_code == 404
+
+
+def test_text_from_an_address_is_text(stack: Stack) -> None:
+    answer = requests.get(stack.api_url, {"problem": "<script>alert(1)</script>"}, timeout=TIMEOUT)
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_live_part_is_sent_when_it_changed(stack: Stack) -> None:
+    first = requests.get(f"{stack.api_url}/console/state", timeout=TIMEOUT)
+    again = requests.get(first.url, headers={"If-None-Match": first.headers["ETag"]}, timeout=TIMEOUT)
+    assert (first.status_code, again.status_code, again.text) == (200, 304, "")
+
+
+def test_a_payment_page_needs_its_secret(stack: Stack) -> None:
+    assert stack.stripe
+    intent = stack.stripe.store.all("payment_intent")[0]
+    url = f"{stack.stripe_base}/pay/{intent['id']}"
+    assert requests.get(url, timeout=TIMEOUT).status_code == 404
+    assert requests.get(url, {"client_secret": "guess"}, timeout=TIMEOUT).status_code == 404
+    assert requests.get(url, {"client_secret": intent["client_secret"]}, timeout=TIMEOUT).status_code == 200
+
+
+def control(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    ports = {"API_PORT": stack.api_url, "STRIPE_PORT": stack.stripe_base}
+    environment = {**os.environ, "PYTHONPATH": "layers/billing:."}
+    environment |= {name: str(urlsplit(url).port) for name, url in ports.items()}
+    command = [sys.executable, "-m", "local.control", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_controls_from_a_shell(stack: Stack) -> None:
+    assert stack.stripe
+    before = stack.stripe.store.now()
+    moved = control(stack, "clock", "days=1", "seconds=")
+    assert (moved.returncode, stack.stripe.store.now() >= before + 86400) == (0, True), moved.stderr
+    assert control(stack, "clock", "days=x").returncode == 1
+    rolled = control(stack, "roll-secret")
+    assert (rolled.returncode, len(stack.stripe.webhooks.secrets)) == (0, 2), rolled.stderr
+    assert (
+        "make up"
+        in subprocess.run(
+            [sys.executable, "-m", "local.control", "clock"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": "layers/billing:.", "STRIPE_PORT": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stderr
+    )
