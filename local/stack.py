@@ -262,6 +262,7 @@ def _tell(stack: Stack, seeded: str) -> None:
     stripe = "the stand-in" if stack.stripe else "not ours"
     print(
         f"""
+  console   {stack.api_url}/  in a browser: start a checkout, see what follows
   API       {stack.api_url}   every function in a process of its own; logs in .local/logs
   Stripe    {stack.stripe_base}  ({stripe})
   AWS       {stack.aws_url}   ({stack.database} for DynamoDB, table {template.TABLE_NAME})

@@ -63,7 +63,7 @@ def happen(served: Served, number: int = 1) -> list[str]:
 
 
 def weather(served: Served, **settings: object) -> None:
-    requests.post(f"{served[1]}/_control/weather", settings, timeout=30).raise_for_status()  # type: ignore[arg-type]
+    requests.post(f"{served[1]}/_control/weather", settings, timeout=30).raise_for_status()
 
 
 def test_an_event_is_signed_as_stripe_signs(stripe_server: Served, endpoint: Endpoint) -> None:
