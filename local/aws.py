@@ -1,7 +1,10 @@
 """AWS on this machine: moto, or for DynamoDB the real engine of DynamoDB Local, behind one address."""
 
-from collections.abc import Iterable
-from threading import Lock
+import json
+import re
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 REGION = "eu-west-1"
@@ -23,6 +27,7 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": REGION,
 }
 
+_INVOCATION = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 _PASSED_ON = ("content-type", "x-amzn-requestid", "x-amz-crc32")
 
 
@@ -36,12 +41,31 @@ class Aws:
         self._dynamodb_url = dynamodb_url
         self._moto: Any = DomainDispatcherApplication(create_backend_app)
         self._lock = Lock()
+        self.announcements: list[dict[str, Any]] = []
+        self.invoke: Callable[[str, Any], object] = lambda name, event: None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if self._dynamodb_url and environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
             return self._forward(Request(environ))(environ, start_response)
+        invoked = _INVOCATION.fullmatch(environ["PATH_INFO"])
+        if invoked:
+            return self._start(invoked[1], Request(environ))(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET") == "AWSEvents.PutEvents":
+            self._listen(environ)
         with self._lock:
             return list(self._moto(environ, start_response))
+
+    def _start(self, function: str, request: Request) -> Response:
+        """Lambda's Invoke of the type Event: answered at once, run beside."""
+        event = json.loads(request.get_data() or b"{}")
+        Thread(target=self.invoke, args=(function, event), daemon=True).start()
+        return Response(status=202)
+
+    def _listen(self, environ: "WSGIEnvironment") -> None:
+        """Notes what goes over the bus, oldest first: there is nobody else who listens here."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(body)
+        self.announcements += [json.loads(entry["Detail"]) for entry in json.loads(body)["Entries"]]
 
     def _forward(self, request: Request) -> Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
@@ -51,14 +75,18 @@ class Aws:
 
 
 def dynamodb(endpoint: str) -> "DynamoDBClient":
-    return boto3.client("dynamodb", **_local(endpoint))
+    return boto3.client("dynamodb", **local_settings(endpoint))
+
+
+def events(endpoint: str) -> "EventBridgeClient":
+    return boto3.client("events", **local_settings(endpoint))
 
 
 def secretsmanager(endpoint: str) -> "SecretsManagerClient":
-    return boto3.client("secretsmanager", **_local(endpoint))
+    return boto3.client("secretsmanager", **local_settings(endpoint))
 
 
-def _local(endpoint: str) -> dict[str, Any]:
+def local_settings(endpoint: str) -> dict[str, Any]:
     return {
         "endpoint_url": endpoint,
         "region_name": REGION,

@@ -82,7 +82,7 @@ class Console:
     def _state(self) -> Response:
         held = view.held(self._table)
         values: dict[str, Any] = {"held": held, "timeline": view.timeline(self._stack, held.records)}
-        values["announcements"] = getattr(self._stack, "announcements", None)
+        values["announcements"] = self._stack.announcements
         return web.page("console_live.html", server=self._stack.stripe, json=_json, view=view, **values)
 
     @cached_property

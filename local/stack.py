@@ -29,11 +29,12 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from billing.settings import DEFAULT_STRIPE_API_BASE
 from billing.webhook.effects import EFFECTS
 from local import template, tokens
-from local.aws import CREDENTIALS, Aws, dynamodb, secretsmanager
+from local.aws import CREDENTIALS, Aws, dynamodb, events, secretsmanager
 from local.console import Console
 from local.dynamodb_local import DynamoDBLocal
 from local.gateway import Gateway
 from local.runtime import Runtime
+from local.stream import StreamPoller
 from local.stripe.server import StripeServer
 
 LOOPBACK: Final = "127.0.0.1"
@@ -125,11 +126,15 @@ class Stack:
         logs = self.state / "logs"
         logs.mkdir(exist_ok=True)
         self.environment = {name: value for f in functions for name, value in f.environment.items()}
-        runtimes = {f.name: Runtime(f, logs) for f in functions}
+        runtimes = self.runtimes = {f.name: Runtime(f, logs) for f in functions}
         for runtime in runtimes.values():
             self._running.callback(runtime.close)
         gateway = Gateway(functions, runtimes, template.cors(self._parameters()), self.state, Console(self).answer)
         self._serve(gateway, port)
+        self._aws.invoke = lambda name, event: self.runtimes[name].invoke(event)
+        self.stream = StreamPoller(self.aws_url, runtimes["PublishBillingEventsFunction"])
+        self._running.callback(self.stream.close)
+        self.stream.start()
         if self.stripe:
             self.stripe.webhooks.url = os.environ.get("WEBHOOK_URL") or self.webhook_url
             self.stripe.webhooks.secrets = [self.webhook_secret]
@@ -143,13 +148,17 @@ class Stack:
             server = DynamoDBLocal(tokens.STATE / "dynamodb-local", _free_port())
             self._running.callback(server.close)
             url = server.url
-        serving = self._serve(Aws(url), self.ports.aws, for_containers=True)
+        aws = Aws(url)
+        self.announcements = aws.announcements
+        self._aws = aws
+        serving = self._serve(aws, self.ports.aws, for_containers=True)
         # moto keeps its state in this process: the next stack in it begins with nothing.
         self._running.callback(requests.post, f"{serving}/moto-api/reset", timeout=10)
         return serving
 
     def _create_resources(self) -> str:
         dynamodb(self.aws_url).create_table(**template.table())
+        events(self.aws_url).create_event_bus(Name=template.BUS_NAME)
         made = secretsmanager(self.aws_url).create_secret(Name=_SECRET_NAME)
         self._put_secret([self.webhook_secret])
         return made["ARN"]

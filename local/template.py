@@ -9,6 +9,8 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parent.parent
 TABLE_NAME: Final = "billing-local"
 TABLE_ARN: Final = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{TABLE_NAME}"
+BUS_NAME: Final = "billing-local"
+_RESOURCES: Final = {"BillingTable": TABLE_NAME, "BillingTable.Arn": TABLE_ARN, "BillingBus": BUS_NAME}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def table() -> dict[str, Any]:
 
 def _references(template: dict[str, Any], parameters: dict[str, str]) -> dict[str, str]:
     defaults = {name: str(p["Default"]) for name, p in template["Parameters"].items() if "Default" in p}
-    return {**defaults, **parameters, "BillingTable": TABLE_NAME, "BillingTable.Arn": TABLE_ARN}
+    functions = {name: name for name, r in template["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
+    return {**defaults, **parameters, **_RESOURCES, **functions}
 
 
 def _function(

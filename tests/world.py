@@ -22,8 +22,8 @@ from local import template
 from local.gateway import http_event, routes
 from local.sign import delivery
 from local.stripe import checkout
+from local.stripe.api_catalogue import recurring
 from local.stripe.controls import METHODS
-from local.stripe.resources import recurring
 from local.stripe.server import StripeServer
 from local.stripe.store import Object
 from local.worker import Context, load

@@ -1,6 +1,6 @@
 """Checkout Sessions: completed, settled, expired. https://docs.stripe.com/payments/checkout"""
 
-from local.stripe import invoices, lines, payments, subscriptions
+from local.stripe import collecting, invoices, lines, payments, subscriptions
 from local.stripe.cards import CARDS, LATER, SAVABLE
 from local.stripe.errors import declined, invalid
 from local.stripe.store import Object, Store
@@ -61,7 +61,7 @@ def _subscribe(store: Store, session: Object, saved: Object, charged: str, *, pa
     store.emit("checkout.session.completed", session)
     subscriptions.tell_created(store, made)
     invoices.finalize(store, draft)
-    invoices.pay_invoice(store, draft, charged)
+    collecting.pay_invoice(store, draft, charged)
     return session
 
 
@@ -82,7 +82,7 @@ def _pay(store: Store, session: Object, method: str) -> Object:
     total = sum(price["unit_amount"] * quantity for price, quantity in session["_lines"])
     known = {"customer": session["customer"], "metadata": session["_intent_data"].get("metadata", {})}
     intent = payments.create_intent(store, total, session["currency"], **known)
-    payments.confirm_intent(store, intent, method)
+    collecting.confirm_intent(store, intent, method)
     _complete(session, total, paid=intent["status"] == "succeeded")
     session["payment_intent"] = intent["id"]
     store.emit("checkout.session.completed", session)
@@ -105,11 +105,10 @@ def settle_checkout(store: Store, session: Object, *, paid: bool) -> Object:
     if paid:
         session["payment_status"] = "paid"
         store.emit("checkout.session.async_payment_succeeded", session)
-        payments.answer_intent(store, intent, paid=True)
+        collecting.answer_intent(store, intent, paid=True)
     else:
         store.emit("checkout.session.async_payment_failed", session)
-        payments.answer_intent(store, intent, paid=False)
-        invoices.tried_by(store, intent, "invoice.payment_failed", automatic=True)
+        collecting.answer_intent(store, intent, paid=False)
     return session
 
 

@@ -8,11 +8,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from local.stripe import checkout, payments, subscriptions, timetravel
+from local.stripe import checkout, collecting, payments, periods, subscriptions, timetravel
 from local.stripe.cards import BANK
 from local.stripe.errors import ApiError, invalid
-from local.stripe.invoices import DAY
-from local.stripe.store import Object, shown
+from local.stripe.store import DAY, Object, shown
 from local.stripe.webhooks import Weather
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Controls:
 
     def _renew(self, form: Form, id: str) -> Object:
         store = self._server.store
-        return subscriptions.renew(store, store.get("subscription", id), _method(form))
+        return periods.renew(store, store.get("subscription", id), _method(form))
 
     def _status(self, form: Form, id: str) -> Object:
         store = self._server.store
@@ -85,7 +84,7 @@ class Controls:
 
     def _answer_intent(self, form: Form, id: str) -> Object:
         store = self._server.store
-        return payments.answer_intent(store, store.get("payment_intent", id), paid=_paid(form))
+        return collecting.answer_intent(store, store.get("payment_intent", id), paid=_paid(form))
 
     def _dispute(self, _: Form, id: str) -> Object:
         return payments.dispute(self._server.store, self._server.store.get("charge", id))

@@ -1,18 +1,15 @@
-"""Invoices: what is on them, how they are paid, tried again and closed. https://docs.stripe.com/invoicing/overview"""
+"""Invoices: what is on them, who pays them, and how they are closed. https://docs.stripe.com/invoicing/overview
 
-from typing import Any, Final, Literal
+What comes of a charge is in `collecting.py`.
+"""
+
+from typing import Any, Literal
 
 from local.stripe import lines, payments
 from local.stripe.errors import invalid
 from local.stripe.store import Object, Store
 
 type Period = Literal["charged", "free", "none"]
-
-HOUR: Final = 3600
-DAY: Final = 24 * HOUR
-
-# Days after each failure until Stripe tries again; after the last, dunning ends. An account may set its own.
-RETRY_DAYS: Final = (3, 5, 7)
 
 
 # -- made
@@ -72,19 +69,14 @@ def _add_up(invoice: Object, balance: int) -> None:
 
 def add_item(store: Store, invoice: Object, item: Object) -> None:
     """One more line on a draft."""
-    _check(invoice, "draft")
+    check_status(invoice, "draft")
     invoice["lines"]["data"].insert(0, lines.of_item(invoice, item))
     _add_up(invoice, store.get("customer", invoice["customer"])["balance"])
     store.emit("invoice.updated", invoice)
 
 
-def subscription_of(store: Store, invoice: Object) -> Object | None:
-    parent = invoice["parent"]
-    return store.get("subscription", parent["subscription_details"]["subscription"]) if parent else None
-
-
 def finalize(store: Store, invoice: Object) -> Object:
-    _check(invoice, "draft")
+    check_status(invoice, "draft")
     store.get("customer", invoice["customer"])["balance"] = invoice["ending_balance"]
     moments = {"finalized_at": store.now(), "marked_uncollectible_at": None, "paid_at": None, "voided_at": None}
     invoice |= {
@@ -123,7 +115,12 @@ def create_invoice(store: Store, subscription: Object, reason: str, period: Peri
     return finalize(store, create_draft(store, subscription["customer"], reason, subscription, period))
 
 
-# -- paid
+# -- whose, and by what
+
+
+def subscription_of(store: Store, invoice: Object) -> Object | None:
+    parent = invoice["parent"]
+    return store.get("subscription", parent["subscription_details"]["subscription"]) if parent else None
 
 
 def payment_of(store: Store, invoice: Object) -> Object | None:
@@ -147,118 +144,12 @@ def method_of(store: Store, invoice: Object) -> str | None:
     return saved
 
 
-def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, automatic: bool = False) -> Object:
-    """Charges what is due. Raises `ApiError`: 402 when the card is declined, after what follows from that."""
-    _check(invoice, "open", "uncollectible")
-    intent = intent_of(store, invoice)
-    method = method or method_of(store, invoice)
-    if intent is None:
-        mark_paid(store, invoice)
-    elif method is None:
-        fail_invoice(store, invoice, automatic=automatic)
-        raise invalid("This customer has no attached payment source or default payment method.", code="missing")
-    else:
-        payments.confirm_intent(store, intent, method, automatic=automatic)
-    return invoice
-
-
-def pay_out_of_band(store: Store, invoice: Object) -> Object:
-    """Money that came another way, a bank transfer say."""
-    _check(invoice, "open", "uncollectible")
-    intent = intent_of(store, invoice)
-    if intent:
-        payments.cancel_intent(store, intent)
-    mark_paid(store, invoice, out_of_band=True)
-    return invoice
-
-
-def paid_by(store: Store, intent: Object) -> None:
-    """What a PaymentIntent that succeeded pays."""
-    for payment in store.all("invoice_payment", status="open"):
-        if payment["payment"].get("payment_intent") == intent["id"]:
-            mark_paid(store, store.get("invoice", payment["invoice"]), payment)
-
-
-def tried_by(store: Store, intent: Object, event_type: str, *, automatic: bool) -> None:
-    """What a PaymentIntent that was declined, or waits for its customer, means for the invoices that it is to pay."""
-    for payment in store.all("invoice_payment", status="open"):
-        if payment["payment"].get("payment_intent") == intent["id"]:
-            invoice = store.get("invoice", payment["invoice"])
-            if event_type == "invoice.payment_failed":
-                charge_failed(store, invoice, automatic=automatic)
-            else:
-                store.emit(event_type, invoice)
-
-
-def mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, out_of_band: bool = False) -> None:
-    invoice |= {
-        "status": "paid",
-        "attempted": True,
-        "attempt_count": max(1, invoice["attempt_count"]) if payment else invoice["attempt_count"],
-        "amount_paid": invoice["amount_due"],
-        "amount_remaining": 0,
-        "next_payment_attempt": None,
-    }
-    invoice["status_transitions"]["paid_at"] = store.now()
-    store.emit("invoice.paid", invoice)
-    if not out_of_band:
-        store.emit("invoice.payment_succeeded", invoice)
-    if payment:
-        paid = {"canceled_at": None, "paid_at": store.now()}
-        payment |= {"status": "paid", "amount_paid": invoice["amount_paid"], "status_transitions": paid}
-        store.emit("invoice_payment.paid", payment)
-    move_subscription(store, invoice, {"past_due", "unpaid", "incomplete"}, "active")
-
-
-def fail_invoice(store: Store, invoice: Object, *, automatic: bool = True) -> Object:
-    """The charge fails: its PaymentIntent, and what follows for the invoice and its subscription."""
-    _check(invoice, "open")
-    intent = intent_of(store, invoice)
-    if intent is None:
-        raise invalid("Nothing is due on this invoice.")
-    payments.fail_intent(store, intent)
-    charge_failed(store, invoice, automatic=automatic)
-    return intent
-
-
-def charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
-    """Any attempt is the first one; after that, only Stripe's own are counted and lead to the next, or to the end."""
-    if automatic or not invoice["attempt_count"]:
-        invoice["attempt_count"] += 1
-        days = RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
-        invoice["next_payment_attempt"] = store.now() + days[0] * DAY if days else None
-    invoice["attempted"] = True
-    store.emit("invoice.payment_failed", invoice)
-    move_subscription(store, invoice, {"active", "trialing"}, "past_due")
-    if automatic and invoice["next_payment_attempt"] is None:
-        _end_dunning(store, invoice)
-
-
-def _end_dunning(store: Store, invoice: Object) -> None:
-    from local.stripe import subscriptions  # noqa: PLC0415 - a subscription makes invoices, an invoice moves it
-
-    subscription = subscription_of(store, invoice)
-    if subscription is None or subscription["status"] != "past_due":
-        return
-    if store.dunning_ends == "canceled":
-        subscriptions.cancel_subscription(store, subscription)
-    else:
-        move_subscription(store, invoice, {"past_due"}, store.dunning_ends)
-
-
-def move_subscription(store: Store, invoice: Object, before: set[str], status: str) -> None:
-    subscription = subscription_of(store, invoice)
-    if subscription and subscription["status"] in before and subscription["status"] != status:
-        subscription["status"] = status
-        store.emit("customer.subscription.updated", subscription)
-
-
 # -- closed
 
 
 def close_invoice(store: Store, invoice: Object, status: str) -> Object:
     """`status`: void or uncollectible."""
-    _check(invoice, "open", "uncollectible")
+    check_status(invoice, "open", "uncollectible")
     intent = intent_of(store, invoice)
     if intent and intent["status"] == "processing":
         raise invalid("A payment of this invoice is being processed.", code="invoice_payment_intent_requires_action")
@@ -270,12 +161,12 @@ def close_invoice(store: Store, invoice: Object, status: str) -> Object:
 
 
 def delete_draft(store: Store, invoice: Object) -> Object:
-    _check(invoice, "draft")
+    check_status(invoice, "draft")
     for item in store.all("invoiceitem", invoice=invoice["id"]):
         item["invoice"] = None
     return store.delete(invoice)
 
 
-def _check(invoice: Object, *statuses: str) -> None:
+def check_status(invoice: Object, *statuses: str) -> None:
     if invoice["status"] not in statuses:
         raise invalid(f"Invoice is {invoice['status']}, which does not allow that.", code="invoice_not_open")

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.stripe import invoices, payments
+from local.stripe import collecting, invoices, payments
 from local.stripe.errors import ApiError, missing
 from local.stripe.pages_parts import (
     Route,
@@ -41,7 +41,7 @@ def _print_invoice(visit: Visit, id: str) -> Response:
 def _pay_invoice(visit: Visit, id: str) -> Response:
     invoice = visit.store.get("invoice", id)
     try:
-        invoices.pay_invoice(visit.store, invoice, chosen(visit))
+        collecting.pay_invoice(visit.store, invoice, chosen(visit))
     except ApiError as error:
         return _invoice(visit, invoice, error.status, str(error))
     intent = invoices.intent_of(visit.store, invoice)
@@ -57,9 +57,9 @@ def _confirm_invoice(visit: Visit, id: str) -> Response:
     if intent is None or intent["status"] != "requires_action":
         return redirect(f"/i/{id}", 303)
     if agreed(visit):
-        payments.answer_intent(visit.store, intent, paid=True)
+        collecting.answer_intent(visit.store, intent, paid=True)
         return redirect(f"/i/{id}", 303)
-    invoices.fail_invoice(visit.store, invoice, automatic=False)
+    collecting.fail_invoice(visit.store, invoice, automatic=False)
     return _invoice(visit, invoice, 402, _REFUSED)
 
 
@@ -101,7 +101,7 @@ def _pay(visit: Visit, id: str) -> Response:
     try:
         method = payments.payment_method(visit.store, chosen(visit), intent["customer"])
         intent["payment_method"] = method["id"]
-        payments.confirm_intent(visit.store, intent, method["id"])
+        collecting.confirm_intent(visit.store, intent, method["id"])
     except ApiError as error:
         return _form(visit, intent, error.status, str(error))
     if intent["status"] == "requires_action":
@@ -114,7 +114,7 @@ def _confirm(visit: Visit, id: str) -> Response:
     if intent["status"] != "requires_action":
         return redirect(_address(visit, intent), 303)
     paid = agreed(visit)
-    payments.answer_intent(visit.store, intent, paid=paid)
+    collecting.answer_intent(visit.store, intent, paid=paid)
     return redirect(_address(visit, intent), 303) if paid else _form(visit, intent, 402, _REFUSED)
 
 

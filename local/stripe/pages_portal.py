@@ -6,12 +6,14 @@ from typing import Final, NamedTuple
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.stripe import payments, resources
+from local.stripe import payments
 from local.stripe.cards import CARDS, SAVABLE
 from local.stripe.errors import ApiError, declined, invalid, missing
 from local.stripe.pages_parts import Route, Visit, chosen, entry, payable, per, product_name, web_link
+from local.stripe.periods import update_subscription
+from local.stripe.plain import change
 from local.stripe.store import Object, Store
-from local.stripe.subscriptions import ENDED, update_subscription
+from local.stripe.subscriptions import ENDED
 from local.web import day, money, page
 
 # What can be changed: a subscription that is not paid for yet can only be paid.
@@ -101,7 +103,7 @@ def _save_card(portal: Portal, _: str) -> None:
     _check_savable(name)
     method = payments.payment_method(portal.store, name, portal.customer["id"])["id"]
     settings = {"invoice_settings": {"default_payment_method": method}}
-    resources.change(portal.store, "customer", portal.customer, settings)
+    change(portal.store, "customer", portal.customer, settings)
     for subscription in _live(portal):
         update_subscription(portal.store, subscription, {"default_payment_method": method})
 

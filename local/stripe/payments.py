@@ -1,12 +1,15 @@
-"""Payment methods, PaymentIntents, charges, refunds and disputes: what happens to them, and the events that tell it."""
+"""Payment methods, PaymentIntents, charges, refunds and disputes: what happens to them, and the events that tell it.
+
+What a payment means for the invoices that it pays is in `collecting.py`.
+"""
 
 from typing import Any, Final
 
 from local.stripe.cards import BANK, CARDS, Card
-from local.stripe.errors import declined, invalid, missing
-from local.stripe.store import Object, Store, new_id
+from local.stripe.errors import invalid, missing
+from local.stripe.store import DAY, Object, Store, new_id
 
-SETTLES_AFTER: Final = 4 * 24 * 3600  # seconds until a bank answers a debit
+SETTLES_AFTER: Final = 4 * DAY  # seconds until a bank answers a debit
 CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
@@ -75,57 +78,23 @@ def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Ob
     return intent
 
 
-def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool = False) -> Object:
-    """`automatic`: Stripe tries by itself. Raises `ApiError`: 402 when the card is declined, 400 when past paying."""
-    from local.stripe import invoices  # noqa: PLC0415 - a payment pays invoices, an invoice makes payments
-
-    _check(intent, CONFIRMABLE)
-    chosen = payment_method(store, method)
-    intent["payment_method"] = chosen["id"]
-    card = CARDS[chosen["_card"]]
-    match card.outcome:
-        case "paid":
-            return succeed(store, intent)
-        case "disputed":
-            dispute(store, store.get("charge", succeed(store, intent)["latest_charge"]))
-            return intent
-        case "processing" | "refused":
-            answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": card.outcome == "processing"}
-            intent |= {"status": "processing", "last_payment_error": None, **answer}
-            store.emit("payment_intent.processing", intent)
-            return intent
-        case "action":
-            url = f"https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={intent['id']}"
-            action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
-            intent |= {"status": "requires_action", "next_action": action}
-            store.emit("payment_intent.requires_action", intent)
-            invoices.tried_by(store, intent, "invoice.payment_action_required", automatic=automatic)
-            return intent
-    fail_intent(store, intent, card.outcome)
-    invoices.tried_by(store, intent, "invoice.payment_failed", automatic=automatic)
-    raise declined(intent)
+def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
+    """`pays`: what the bank will say."""
+    answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays}
+    intent |= {"status": "processing", "last_payment_error": None, **answer}
+    store.emit("payment_intent.processing", intent)
 
 
-def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
-    """What the customer's bank says of a PaymentIntent that waits for it."""
-    _check(intent, ("processing", "requires_action"))
-    return succeed(store, intent) if paid else fail_intent(store, intent, "generic_decline")
+def ask_customer(store: Store, intent: Object) -> None:
+    url = f"https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={intent['id']}"
+    action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
+    intent |= {"status": "requires_action", "next_action": action}
+    store.emit("payment_intent.requires_action", intent)
 
 
-def succeed(store: Store, intent: Object) -> Object:
-    from local.stripe import invoices  # noqa: PLC0415 - a payment pays invoices, an invoice makes payments
-
-    charge = _charge(store, intent)
-    done = {"amount_received": intent["amount"], "latest_charge": charge["id"], "last_payment_error": None}
-    intent |= {"status": "succeeded", "next_action": None, **done}
-    store.emit("charge.succeeded", charge)
-    store.emit("payment_intent.succeeded", intent)
-    invoices.paid_by(store, intent)
-    return intent
-
-
-def _charge(store: Store, intent: Object) -> Object:
-    return store.create(
+def charge(store: Store, intent: Object) -> Object:
+    """The money comes. Returns the charge."""
+    made = store.create(
         "charge",
         amount=intent["amount"],
         amount_captured=intent["amount"],
@@ -137,6 +106,11 @@ def _charge(store: Store, intent: Object) -> Object:
         payment_method=intent["payment_method"],
         status="succeeded",
     )
+    done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
+    intent |= {"status": "succeeded", "next_action": None, **done}
+    store.emit("charge.succeeded", made)
+    store.emit("payment_intent.succeeded", intent)
+    return made
 
 
 def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
@@ -147,13 +121,13 @@ def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> 
 
 
 def cancel_intent(store: Store, intent: Object) -> Object:
-    _check(intent, (*CONFIRMABLE, "processing"))
+    check_status(intent, *CONFIRMABLE, "processing")
     intent |= {"status": "canceled", "canceled_at": store.now()}
     store.emit("payment_intent.canceled", intent)
     return intent
 
 
-def _check(intent: Object, statuses: tuple[str, ...]) -> None:
+def check_status(intent: Object, *statuses: str) -> None:
     if intent["status"] not in statuses:
         message = f"This PaymentIntent's status is {intent['status']}, which does not allow that."
         raise invalid(message, code="payment_intent_unexpected_state")

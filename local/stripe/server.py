@@ -23,6 +23,7 @@ from local.stripe.controls import Controls
 from local.stripe.errors import ApiError, invalid
 from local.stripe.expansion import expanded
 from local.stripe.pages import Pages
+from local.stripe.plain import Operation
 from local.stripe.store import API_VERSION, Clock, Object, Store
 from local.stripe.webhooks import Webhooks
 
@@ -102,7 +103,7 @@ class StripeServer:
             self.store.request = {"id": None, "idempotency_key": None}
             return status, body
 
-    def _act(self, act: resources.Operation, form: Object, object_id: str) -> Object:
+    def _act(self, act: Operation, form: Object, object_id: str) -> Object:
         expand = form.pop("expand", [])
         return expanded(self.store, act(self.store, form, object_id), expand)
 
@@ -118,7 +119,7 @@ class StripeServer:
         if not _VERSION.fullmatch(version):
             raise invalid(f"Invalid Stripe API version: {version}")
 
-    def _route(self, request: Request) -> tuple[str, resources.Operation, str]:
+    def _route(self, request: Request) -> tuple[str, Operation, str]:
         try:
             (path, act), found = self._routes.bind_to_environ(request.environ).match()
         except HTTPException as error:

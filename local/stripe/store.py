@@ -15,6 +15,9 @@ type Object = dict[str, Any]
 
 API_VERSION: Final = "2026-10-28.endive"  # the one that the pinned stripe-python speaks
 
+HOUR: Final = 3600  # seconds
+DAY: Final = 24 * HOUR
+
 PREFIXES: Final = {
     "billing_portal.configuration": "bpc",
     "billing_portal.session": "bps",

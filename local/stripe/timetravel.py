@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from local.stripe import checkout, invoices, payments, subscriptions
+from local.stripe import checkout, collecting, invoices, periods, subscriptions
 from local.stripe.errors import ApiError
-from local.stripe.store import Clock, Object, Store
+from local.stripe.store import HOUR, Clock, Object, Store
 
 type Due = tuple[int, Callable[[], object]]
 
-_FIRST_PAYMENT = 23 * invoices.HOUR
+_FIRST_PAYMENT = 23 * HOUR
 
 
 def advance(store: Store, clock: Clock, seconds: float) -> int:
@@ -50,7 +50,7 @@ def _on(act: Callable[..., object], *arguments: object) -> Callable[[], object]:
 def _of_subscription(store: Store, thing: Object) -> Iterator[Due]:
     status = thing["status"]
     if status == "incomplete":
-        yield thing["created"] + _FIRST_PAYMENT, _on(subscriptions.expire, store, thing)
+        yield thing["created"] + _FIRST_PAYMENT, _on(periods.expire, store, thing)
     if status in (*subscriptions.ENDED, "incomplete", "paused"):
         return
     if thing["cancel_at"]:
@@ -59,7 +59,7 @@ def _of_subscription(store: Store, thing: Object) -> Iterator[Due]:
         yield thing["trial_end"] - subscriptions.TRIAL_NOTICE, _on(subscriptions.notice_trial, store, thing)
     end = thing["items"]["data"][0]["current_period_end"]
     if not thing["cancel_at"] or thing["cancel_at"] > end:
-        yield end, lambda: subscriptions.renew(store, thing, later=True)
+        yield end, lambda: periods.renew(store, thing, later=True)
 
 
 def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
@@ -83,7 +83,7 @@ def _try(store: Store, invoice: Object) -> None:
         return
     if intent and intent["status"] == "processing":
         return
-    invoices.pay_invoice(store, invoice, automatic=True)
+    collecting.pay_invoice(store, invoice, automatic=True)
 
 
 def _settle(store: Store, intent: Object) -> None:
@@ -92,7 +92,7 @@ def _settle(store: Store, intent: Object) -> None:
     if session:
         checkout.settle_checkout(store, session, paid=intent["_pays"])
     else:
-        payments.answer_intent(store, intent, paid=intent["_pays"])
+        collecting.answer_intent(store, intent, paid=intent["_pays"])
 
 
 def _session_of(store: Store, intent: Object) -> Object | None:

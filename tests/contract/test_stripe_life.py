@@ -276,3 +276,25 @@ def test_the_events_api(life: Life) -> None:
     assert updated["request"] == {"id": None, "idempotency_key": None}
     first = life.server.store.all("event", type="customer.subscription.created")[0]
     assert first["request"]["id"].startswith("req_")
+
+
+def test_a_debit_that_fails_days_later_is_dunned(life: Life) -> None:
+    made = life.subscribe()
+    settings: Any = {"default_payment_method": "pm_sepaDebit_failure"}
+    life.api.customers.update(life.customer, {"invoice_settings": settings})
+    saved = life.api.customers.retrieve(life.customer).to_dict()["invoice_settings"]["default_payment_method"]
+    assert saved.startswith("pm_")
+    assert saved != "pm_sepaDebit_failure", "a payment method of the customer's own"
+    life.advance(32)
+    assert life.subscription(made)["status"] == "active"
+    life.advance(4)
+    assert life.subscription(made)["status"] == "past_due"
+    assert life.invoices()[-1]["attempt_count"] == 1
+
+
+def test_a_price_that_is_paid_once_makes_no_subscription(life: Life) -> None:
+    form: Any = {"product_data": {"name": "Once"}, "currency": "usd", "unit_amount": 100}
+    life.small = life.api.prices.create(form).id
+    with pytest.raises(stripe.InvalidRequestError, match="only accepts recurring"):
+        life.subscribe()
+    assert not life.server.store.all("subscription")

@@ -8,7 +8,7 @@ import stripe
 
 from billing.stripe_api import StripeApi
 from local.stripe import forms, invoices, subscriptions
-from local.stripe.resources import recurring
+from local.stripe.api_catalogue import recurring
 from local.stripe.server import StripeServer
 from local.stripe.store import Object, Store
 

@@ -7,7 +7,7 @@ import pytest
 
 from billing.domain.entities import InvoiceStatus, PaymentStatus
 from billing.table import keys
-from local.stripe import invoices, payments, subscriptions
+from local.stripe import collecting, invoices, payments, periods
 from local.stripe.store import Object
 from tests.integration.effects import at, first_subscription, only_subscription, own_invoice
 from tests.world import CUSTOMER, TENANT, World
@@ -15,7 +15,7 @@ from tests.world import CUSTOMER, TENANT, World
 
 def test_a_failed_renewal_and_its_recovery_in_any_order(active: World) -> None:
     subscription = first_subscription(active)
-    invoice = subscriptions.renew(active.stripe.store, subscription, "pm_card_chargeCustomerFail")
+    invoice = periods.renew(active.stripe.store, subscription, "pm_card_chargeCustomerFail")
     failed = [at(e, 100) for e in active.new_events()]
     for event in failed:
         active.deliver(event)
@@ -24,7 +24,7 @@ def test_a_failed_renewal_and_its_recovery_in_any_order(active: World) -> None:
     assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
     assert recorded.next_attempt
     assert only_subscription(active).status == "past_due"
-    invoices.pay_invoice(active.stripe.store, invoice, "pm_card_visa")
+    collecting.pay_invoice(active.stripe.store, invoice, "pm_card_visa")
     for event in [at(e, 200) for e in active.new_events()]:
         active.deliver(event)
     late = {**failed[-2], "id": "evt_again", "type": "invoice.payment_failed"}
@@ -38,7 +38,7 @@ def test_a_failed_renewal_and_its_recovery_in_any_order(active: World) -> None:
 
 @pytest.mark.parametrize(("status", "expected"), [("void", "VOID"), ("uncollectible", "UNCOLLECTIBLE")])
 def test_closed_invoices(active: World, status: str, expected: str) -> None:
-    invoice = subscriptions.renew(active.stripe.store, first_subscription(active), "pm_card_chargeCustomerFail")
+    invoice = periods.renew(active.stripe.store, first_subscription(active), "pm_card_chargeCustomerFail")
     invoices.close_invoice(active.stripe.store, invoice, status)
     for event in active.new_events():
         active.deliver(event)
@@ -85,7 +85,7 @@ def test_the_own_invoice_is_paid_once_whatever_comes_first(world: World, order: 
     world.customer()
     intent = own_invoice(world)
     payments.fail_intent(world.stripe.store, intent)
-    payments.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    collecting.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     failed, succeeded = world.new_events()
     events = [failed, succeeded, at(succeeded, 5)]  # two events may tell of one change, at different seconds
     for index in order:
@@ -116,7 +116,7 @@ def test_money_for_no_invoice_of_ours_is_recorded_all_the_same(world: World, nam
     world.customer()
     store = world.stripe.store
     intent = payments.create_intent(store, 500, "usd", customer=CUSTOMER, metadata={"tenantId": TENANT, **named})
-    payments.confirm_intent(store, intent, "pm_card_visa")
+    collecting.confirm_intent(store, intent, "pm_card_visa")
     world.deliver_new()
     payment = world.payment(intent["id"])
     assert payment
@@ -127,7 +127,7 @@ def test_another_currency_pays_nothing(world: World) -> None:
     world.customer()
     intent = own_invoice(world)
     intent["currency"] = "jpy"
-    payments.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    collecting.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     world.deliver_new()
     invoice = world.invoice("inv-001")
     assert invoice

@@ -9,7 +9,7 @@ import pytest
 
 from billing.domain.entities import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
 from billing.table.store import Table
-from local.stripe import checkout, invoices, payments, resources, subscriptions
+from local.stripe import api_checkout, checkout, collecting, invoices, periods, subscriptions
 from local.stripe.store import Object
 from local.template import ROOT
 from tests.integration.effects import AS_NOW, SAMPLES, at, fetches, first_subscription, only_subscription, state
@@ -119,7 +119,7 @@ def test_a_failed_bank_debit_leaves_the_tenant_inactive_until_its_invoice_is_pai
     assert tenant
     assert tenant.status is TenantStatus.PENDING
     assert only_subscription(world).checkout_payment is CheckoutPayment.FAILED
-    invoices.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    collecting.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     world.deliver_new()
     tenant = world.tenant()
     assert tenant
@@ -132,7 +132,7 @@ def test_a_failed_debit_paid_after_all_ends_alike_in_any_order(world: World, shu
     world.plan()
     session = world.subscribe("processing")
     checkout.settle_checkout(world.stripe.store, session, paid=False)
-    invoices.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    collecting.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     events = [at(event, index * spacing) for index, event in enumerate(world.new_events())]
     if shuffle:
         random.Random(shuffle).shuffle(events)
@@ -149,7 +149,7 @@ def test_a_debit_is_settled_by_whatever_says_first_that_its_invoice_is_paid(worl
     world.plan()
     session = world.subscribe("processing")
     checkout.settle_checkout(world.stripe.store, session, paid=False)
-    invoices.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
+    collecting.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     events = world.new_events()
     last = ("invoice.paid", "invoice.payment_succeeded")
     # A sort is stable: the rest keeps Stripe's order.
@@ -169,7 +169,7 @@ def test_a_checkout_and_its_payment_at_the_same_moment(
     world.plan()
     world.subscribe("processing")
     completed = next(e for e in world.new_events() if e["type"] == "checkout.session.completed")
-    payments.answer_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], paid=True)
+    collecting.answer_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], paid=True)
     paid = next(e for e in world.new_events() if e["type"] == "invoice.paid")
     events = {e["type"]: e for e in (completed, paid)}
     faster = next(kind for kind in events if kind != slower)
@@ -189,7 +189,7 @@ def test_a_checkout_and_its_payment_at_the_same_moment(
 
 
 def test_a_part_of_an_invoice_is_recorded(active: World) -> None:
-    invoice = subscriptions.renew(active.stripe.store, first_subscription(active), "pm_card_chargeCustomerFail")
+    invoice = periods.renew(active.stripe.store, first_subscription(active), "pm_card_chargeCustomerFail")
     for event in active.new_events():
         active.deliver(event)
     payment = invoices.payment_of(active.stripe.store, invoice)
@@ -303,7 +303,7 @@ def test_two_checkouts_both_paid_are_both_kept_and_one_is_flagged(world: World) 
     first = world.subscribe()
     form = {"mode": "subscription", "customer": first["customer"], "line_items": [{"price": "price_pro"}]}
     form |= {"metadata": first["metadata"], "subscription_data": {"metadata": first["metadata"]}}
-    second = resources.create_session(world.stripe.store, form, "")
+    second = api_checkout.create_session(world.stripe.store, form, "")
     checkout.complete_checkout(world.stripe.store, second, "pm_card_visa")
     assert {answer.status for answer in world.deliver_new()} == {200}
     kept = {s.stripe_subscription_id: (s.status, s.duplicate) for s in world.subscriptions()}

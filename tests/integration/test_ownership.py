@@ -5,7 +5,7 @@ import pytest
 from billing.domain.entities import InvoiceStatus, TenantStatus
 from billing.table import keys
 from billing.webhook.effects import EFFECTS
-from local.stripe import payments, subscriptions
+from local.stripe import collecting, payments, subscriptions
 from tests.integration.effects import at, first_subscription, only_subscription, own_invoice
 from tests.world import TENANT, World
 
@@ -27,7 +27,7 @@ def test_an_own_invoice_of_another_tenant_is_not_paid_by_metadata(world: World) 
     store = world.stripe.store
     metadata = {"tenantId": TENANT, "invoiceId": "inv-001"}
     forged = payments.create_intent(store, 25000, "usd", customer="cus_victim", metadata=metadata)
-    payments.confirm_intent(store, forged, "pm_card_visa")
+    collecting.confirm_intent(store, forged, "pm_card_visa")
     world.deliver_new()
     invoice = world.invoice("inv-001")
     assert invoice

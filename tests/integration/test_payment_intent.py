@@ -5,7 +5,7 @@ import pytest
 from billing.domain.entities import Invoice, InvoiceStatus
 from billing.table import keys
 from billing.table.store import Pointer
-from local.stripe import invoices, payments, subscriptions
+from local.stripe import collecting, invoices, payments, periods
 from tests.integration.test_checkout import refused
 from tests.world import CUSTOMER, TENANT, Answer, World
 
@@ -101,7 +101,7 @@ def test_a_canceled_one_is_followed_by_the_next(world: World) -> None:
 def test_paid_at_stripe_but_not_heard_of_yet(world: World) -> None:
     bring_in(world)
     pay(world)
-    payments.confirm_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], "pm_card_visa")
+    collecting.confirm_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], "pm_card_visa")
     refused(pay(world), 409, "invoice-not-payable")
     assert len(world.stripe.store.all("payment_intent")) == 1
     world.deliver_new()
@@ -116,7 +116,7 @@ def test_the_rest_of_a_partly_paid_invoice(world: World) -> None:
     pay(world)
     [intent] = world.stripe.store.all("payment_intent")
     intent["amount"] = 10000
-    payments.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    collecting.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     world.deliver_new()
     invoice = world.invoice(INVOICE)
     assert invoice
@@ -151,7 +151,7 @@ def test_an_invoice_of_stripe_is_paid_by_its_own_secret(world: World) -> None:
     world.subscribe()
     world.deliver_new()
     [subscription] = world.stripe.store.all("subscription")
-    subscriptions.renew(world.stripe.store, subscription, "pm_card_chargeCustomerFail")
+    periods.renew(world.stripe.store, subscription, "pm_card_chargeCustomerFail")
     world.deliver_new()
     invoice = world.stripe.store.all("invoice")[0]
     intents = len(world.stripe.store.all("payment_intent"))
@@ -161,7 +161,7 @@ def test_an_invoice_of_stripe_is_paid_by_its_own_secret(world: World) -> None:
     assert payment
     assert answer.body["clientSecret"].startswith(payment["payment"]["payment_intent"])
     assert len(world.stripe.store.all("payment_intent")) == intents
-    invoices.pay_invoice(world.stripe.store, invoice, "pm_card_visa")
+    collecting.pay_invoice(world.stripe.store, invoice, "pm_card_visa")
     refused(pay(world, invoice["id"]), 409, "invoice-not-payable")
 
 

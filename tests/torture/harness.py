@@ -27,7 +27,7 @@ from local.aws import CREDENTIALS, REGION
 from local.dynamodb_local import DynamoDBLocal
 from local.stack import Quiet, _free_port
 from local.stripe import store as ids
-from local.stripe.resources import recurring
+from local.stripe.api_catalogue import recurring
 from local.stripe.server import StripeServer
 from local.stripe.store import Store
 from tests.torture import faults

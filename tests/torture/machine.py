@@ -7,6 +7,7 @@ everything until it was taken, the table must say what Stripe says, and the stre
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,11 +16,12 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from billing import publish
 from billing.domain.entities import Tenant
 from billing.table import keys
 from billing.table.store import Pointer
 from billing.webhook.effects import EFFECTS
-from local.stripe import checkout, invoices, payments, resources, subscriptions
+from local.stripe import api_checkout, checkout, collecting, invoices, payments, periods, subscriptions
 from local.stripe.cards import BANK
 from local.stripe.errors import ApiError
 from local.stripe.store import Object, Store
@@ -79,7 +81,7 @@ class Life(RuleBasedStateMachine):
         self._pass(gap)
         metadata = {"tenantId": self.tenant, "planId": "plan-small"}
         made = subscriptions.create_subscription(self.store, self.customer, self.store.get("price", price), metadata)
-        subscriptions.begin(self.store, made, "pm_card_visa" if paid else None)
+        periods.begin(self.store, made, "pm_card_visa" if paid else None)
 
     @exists("checkout.session")
     @rule(gap=gaps, method=methods)
@@ -91,7 +93,7 @@ class Life(RuleBasedStateMachine):
         metadata = {"tenantId": self.tenant, "planId": "plan-small"}
         form: Object = {"mode": "subscription", "customer": self.customer, "line_items": [{"price": "price_small"}]}
         form |= {"metadata": metadata, "subscription_data": {"metadata": metadata}}
-        checkout.complete_checkout(self.store, resources.create_session(self.store, form, ""), method)
+        checkout.complete_checkout(self.store, api_checkout.create_session(self.store, form, ""), method)
 
     @exists("checkout.session", status="open")
     @rule(gap=gaps, n=which, method=methods)
@@ -111,7 +113,7 @@ class Life(RuleBasedStateMachine):
     @exists("subscription")
     @rule(gap=gaps, n=which, card=cards)
     def a_period_ends(self, gap: int, n: int, card: str) -> None:
-        self._with("subscription", n, gap, lambda s: subscriptions.renew(self.store, s, card))
+        self._with("subscription", n, gap, lambda s: periods.renew(self.store, s, card))
 
     @exists("subscription")
     @rule(gap=gaps, n=which, quantity=st.integers(1, 9), price=st.sampled_from(sorted(PLANS)), ends=st.booleans())
@@ -119,7 +121,7 @@ class Life(RuleBasedStateMachine):
         def change(thing: Object) -> Object:
             item = {"id": thing["items"]["data"][0]["id"], "price": price, "quantity": quantity}
             form = {"items": [item], "cancel_at_period_end": ends}
-            return subscriptions.update_subscription(self.store, thing, form)
+            return periods.update_subscription(self.store, thing, form)
 
         self._with("subscription", n, gap, change)
 
@@ -142,7 +144,7 @@ class Life(RuleBasedStateMachine):
         for card in cards:
             self._pass(gap)
             with suppress(ApiError):
-                invoices.pay_invoice(self.store, invoice, card)
+                collecting.pay_invoice(self.store, invoice, card)
 
     @exists("invoice", status="open")
     @rule(gap=gaps, n=which, status=st.sampled_from(["void", "uncollectible"]))
@@ -155,9 +157,17 @@ class Life(RuleBasedStateMachine):
         def pay(intent: Object) -> Object:
             if not intent["metadata"]:
                 raise ApiError(400, "", "an invoice of Stripe's is paid by its own rule")
-            return payments.confirm_intent(self.store, intent, card)
+            return collecting.confirm_intent(self.store, intent, card)
 
         self._with("payment_intent", n, gap, pay)
+
+    @exists("charge")
+    @rule(gap=gaps, n=which, amount=st.integers(1, 9000), disputed=st.booleans())
+    def money_goes_back(self, gap: int, n: int, amount: int, disputed: bool) -> None:
+        def back(charge: Object) -> Object:
+            return payments.dispute(self.store, charge) if disputed else payments.refund(self.store, charge, amount)
+
+        self._with("charge", n, gap, back)
 
     def _with(self, kind: str, n: int, gap: int, act: Any) -> None:
         things = self.store.all(kind)
@@ -288,6 +298,8 @@ class Life(RuleBasedStateMachine):
     def _check_stream(self) -> None:
         """Every write raised the revision by one, and each state that an item ever had follows from the one before."""
         last: dict[str, dict[str, Any]] = {}
+        said: Counter[str] = Counter()
+        once: Counter[tuple[str, str]] = Counter()
         for before, after in self.harness.streams.read():
             item = after or before
             if item["PK"] != f"TENANT#{self.tenant}":
@@ -298,6 +310,26 @@ class Life(RuleBasedStateMachine):
             assert not (_final(before) and after["status"] != before["status"]), (before["status"], after["status"])
             assert after.get("amountPaid", 0) >= before.get("amountPaid", 0)
             last[item["SK"]] = after
+            for announcement in publish.announcements_of(before, after):
+                said[announcement.id] += 1
+                once[announcement.type, announcement.entity_id] += 1
+        assert not [key for key, count in said.items() if count > 1], "two announcements with one id"
+        for sort_key, item in last.items():
+            for kind, happened in _said_once(sort_key, item).items():
+                assert once[kind, sort_key.split("#")[-1]] == happened, (kind, sort_key, once)
+
+
+def _said_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
+    """Announcement -> whether it must have been made, once, of an item that ended like this."""
+    match sort_key.split("#", maxsplit=1)[0]:
+        case "SUBSCRIPTION":
+            ended = item["status"] in ("canceled", "incomplete_expired")
+            return {"subscription.created": True, "subscription.canceled": ended}
+        case "INVOICE":
+            return {"invoice.paid": item["status"] == "PAID", "invoice.voided": item["status"] == "VOID"}
+        case "PAYMENT":
+            return {"payment.succeeded": item["status"] == "SUCCEEDED", "payment.disputed": item["disputed"]}
+    return {}
 
 
 def _final(item: dict[str, Any]) -> bool:

@@ -86,11 +86,14 @@ def payment(store: Store, intent: Object) -> dict[str, Any]:
     for tie in store.all("invoice_payment", status="paid"):
         if tie["payment"].get("payment_intent") == intent["id"]:
             invoice = tie["invoice"]
+    charge = store.get("charge", intent["latest_charge"]) if intent["latest_charge"] else None
     succeeded = intent["status"] == "succeeded"
     return {
         "status": "SUCCEEDED" if succeeded else "FAILED",
         "amount": intent["amount"],
         "stripeChargeId": intent["latest_charge"],
+        "amountRefunded": charge["amount_refunded"] if charge else 0,
+        "disputed": charge["disputed"] if charge else False,
         "invoiceId": invoice,
     }
 

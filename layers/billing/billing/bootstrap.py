@@ -12,6 +12,8 @@ from billing.settings import Settings
 from billing.table.store import Table
 
 if TYPE_CHECKING:
+    from billing.background import Background
+    from billing.bus import Bus
     from billing.stripe_api import StripeApi
 
 # Two attempts of a call that usually takes milliseconds: inside deadline.RESERVE_SECONDS.
@@ -26,6 +28,20 @@ def settings() -> Settings:
 @cache
 def table() -> Table:
     return Table(boto3.client("dynamodb", config=_BOTO), settings().table_name)
+
+
+@cache
+def bus() -> "Bus":
+    from billing.bus import Bus  # noqa: PLC0415 - one function has a use for it
+
+    return Bus(boto3.client("events", config=_BOTO), settings().event_bus_name)
+
+
+@cache
+def background() -> "Background":
+    from billing.background import Background  # noqa: PLC0415 - one function has a use for it
+
+    return Background(boto3.client("lambda", config=_BOTO), settings().reconcile_function)
 
 
 @cache
@@ -52,5 +68,5 @@ def fetch(kind: str, object_id: str) -> tuple[dict[str, Any], str, str]:
 
 def reset() -> None:
     """Forgets everything built, for a test that changes the environment."""
-    for built in (settings, table, secrets, _stripe):
+    for built in (settings, table, bus, background, secrets, _stripe):
         built.cache_clear()

@@ -157,3 +157,15 @@ class RevisionConflict(Exception):
 
 class RecordDone(Exception):
     """The event's record was completed by another delivery: nothing is left to do."""
+
+
+class EventNotFound(BillingError):
+    """Neither the table nor, where it was asked, Stripe has the event."""
+
+    status, slug, title = 404, "event-not-found", "Unknown event"
+
+
+class EventExpired(BillingError):
+    """The table has a record of the event, Stripe has not the event any more."""
+
+    status, slug, title = 409, "event-expired", "Stripe does not have the event any more"

@@ -1,9 +1,18 @@
 """What callers send, each endpoint's parameters as one strict model: unknown names and wrong types are refused."""
 
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 
 from billing.domain.ids import PATTERN
@@ -87,3 +96,61 @@ class CreateInvoice(Parameters):
     currency: Currency
     due_date: Moment | None = None
     description: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+
+
+# -- operators
+
+
+def _number(value: object) -> object:
+    """The number that a query string's text is; anything else as it came."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+EventId = Annotated[str, StringConstraints(pattern=r"^evt_[A-Za-z0-9_]{1,250}$")]
+Limit = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_number)]
+# No longer than what decodes to a sort key that DynamoDB takes (1024 bytes).
+Cursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,1200}$")]
+DEFAULT_LIMIT = 20
+
+
+class ListStripeEvents(Parameters):
+    """`status` FAILED alone, or a tenant's, of any status or one: `billing.events` says which go together."""
+
+    status: Literal["RECEIVED", "PROCESSED", "IGNORED", "STALE", "FAILED"] | None = None
+    tenant_id: Id | None = None
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
+class OneStripeEvent(Parameters):
+    """To look at, or to be replayed."""
+
+    event_id: EventId
+
+
+class GetTenantHistory(Parameters):
+    tenant_id: Id
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor | None = None
+
+
+# -- reconciliation and the way back from Checkout
+
+
+def _boolean(value: object) -> object:
+    """The boolean that a query string's text is; anything else as it came."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^cs_[A-Za-z0-9_]{1,250}$")]
+Flag = Annotated[StrictBool, BeforeValidator(_boolean)]
+
+
+class Reconcile(Parameters):
+    """`dry_run`: only reports."""
+
+    dry_run: Flag = False
+
+
+class GetCheckout(Parameters):
+    session_id: SessionId

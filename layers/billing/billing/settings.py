@@ -36,6 +36,10 @@ class Settings:
         return os.environ.get("STRIPE_API_BASE") or DEFAULT_STRIPE_API_BASE
 
     @cached_property
+    def event_bus_name(self) -> str:
+        return _required("EVENT_BUS_NAME")
+
+    @cached_property
     def tenant_claim(self) -> str:
         return _required("TENANT_CLAIM")
 
@@ -55,3 +59,8 @@ class Settings:
     def return_origins(self) -> frozenset[str]:
         """Origins (`https://app.example.com`, comma-separated in the variable) that the portal may send people to."""
         return frozenset(part.strip().rstrip("/") for part in _required("RETURN_ORIGINS").split(",") if part.strip())
+
+    @cached_property
+    def reconcile_function(self) -> str:
+        """Name or ARN of the function that compares the table with Stripe."""
+        return _required("RECONCILE_FUNCTION")

@@ -4,13 +4,13 @@ Every call carries an idempotency key or changes nothing, has bounded time, and 
 end before it: one attempt takes at most CONNECT + READ seconds, and is repeated once (the SDK keeps the key).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from http import HTTPStatus
-from json import dumps
+from json import dumps, loads
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +37,9 @@ RETRIES: Final = 1
 BACKOFF_SECONDS: Final = 1.0  # the SDK sleeps at most this long before its first retry
 WORST_CASE_SECONDS: Final = (CONNECT_SECONDS + READ_SECONDS) * (1 + RETRIES) + BACKOFF_SECONDS * RETRIES
 RETRY_AFTER_SECONDS: Final = 5
+PAGE: Final = 100  # of a list, the most that Stripe gives at once
+
+type Page = tuple[list[dict[str, Any]], bool]
 
 stripe.enable_telemetry = False  # it writes a file under the home folder; a Lambda has none
 
@@ -158,12 +161,13 @@ class StripeApi:
 
         The response's `Date` is no earlier than the read, and the read no earlier than the request: the interval
         begins at the `Date` less the time that the request took, rounded towards the past. `kind` is Stripe's name
-        of the object: subscription, invoice or payment_intent.
+        of the object: subscription, invoice, payment_intent or charge.
         """
         retrieve: dict[str, Callable[[], Any]] = {
             "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
             "invoice": lambda: self._v1.invoices.retrieve(object_id, {"expand": ["payments"]}),
             "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id),
+            "charge": lambda: self._v1.charges.retrieve(object_id),
         }
         began = monotonic()
         with _calling(f"{kind}.retrieve"):
@@ -171,6 +175,48 @@ class StripeApi:
         took = monotonic() - began
         read_by = parsedate_to_datetime(answer.last_response.headers["date"]).timestamp()
         return answer.to_dict(), clock.iso(read_by - ceil(took)), clock.iso(read_by)
+
+    # -- events, for a replay
+
+    def event(self, event_id: str) -> bytes:
+        """The event as Stripe keeps it for 30 days: JSON, as a webhook's body.
+
+        In the API version of the account at the time, which need not be the one of the webhook endpoint.
+        """
+        with _calling("events.retrieve"):
+            answer: Any = self._v1.events.retrieve(event_id)
+        body: str = answer.last_response.body
+        return body.encode()
+
+    # -- lists, for reconciliation: a page, newest first, and whether more follow
+
+    def list_events(self, types: Sequence[str], **filters: Any) -> Page:
+        """Of at most 20 types, of the last 30 days. https://docs.stripe.com/api/events/list"""
+        with _calling("events.list"):
+            return _page(self._v1.events.list({"types": [*types], "limit": PAGE, **filters}))  # type: ignore[arg-type]
+
+    def list_subscriptions(self, **filters: Any) -> Page:
+        """Ended ones too, which Stripe leaves out unless it is asked for all."""
+        with _calling("subscriptions.list"):
+            return _page(self._v1.subscriptions.list({"status": "all", "limit": PAGE, **filters}))  # type: ignore[arg-type]
+
+    def list_invoices(self, **filters: Any) -> Page:
+        """With their payments, as `fetch` reads one."""
+        with _calling("invoices.list"):
+            return _page(self._v1.invoices.list({"limit": PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
+
+    # -- the state of a checkout
+
+    def checkout_state(self, session_id: str) -> dict[str, Any]:
+        """The whole Checkout Session, as an event of it has it."""
+        with _calling("checkout.sessions.retrieve"):
+            return self._v1.checkout.sessions.retrieve(session_id).to_dict()
+
+
+def _page(listed: Any) -> Page:
+    """As Stripe wrote it: the SDK would make Decimals of some fields, which are no JSON any more."""
+    page = loads(listed.last_response.body)
+    return page["data"], page["has_more"]
 
 
 def _session(session: Any) -> Session:

@@ -106,7 +106,10 @@ class Plan(Entity):
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription(Replica):
-    """`status` is Stripe's own. `duplicate`: it charges beside the tenant's current subscription."""
+    """`status` is Stripe's own. `duplicate`: it charges beside the tenant's current subscription.
+
+    `trial_notice` is the end of the trial of which Stripe gave notice, three days before.
+    """
 
     tenant_id: str
     stripe_subscription_id: str
@@ -121,6 +124,7 @@ class Subscription(Replica):
     cancel_at: str | None = None
     cancel_at_period_end: bool = False
     trial_end: str | None = None
+    trial_notice: str | None = None
     checkout_payment: CheckoutPayment | None = None
     checkout_invoice_id: str | None = None
     duplicate: bool = False
@@ -165,7 +169,10 @@ class Invoice(Replica):
 
 @dataclass(frozen=True, kw_only=True)
 class Payment(Replica):
-    """One PaymentIntent. `invoice_id` is the platform's own invoice or Stripe's, once it is known."""
+    """One PaymentIntent. `invoice_id` is the platform's own invoice or Stripe's, once it is known.
+
+    `amount_refunded` of `amount` went back to the customer; `disputed`: the customer's bank took it back, for now.
+    """
 
     tenant_id: str
     stripe_payment_intent_id: str
@@ -174,6 +181,8 @@ class Payment(Replica):
     currency: str
     invoice_id: str | None = None
     stripe_charge_id: str | None = None
+    amount_refunded: int = 0
+    disputed: bool = False
     failure_code: str | None = None
     failure_message: str | None = None
 

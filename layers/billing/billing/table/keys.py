@@ -7,13 +7,17 @@
 | plan | PLAN#<id> | PLAN |
 | event record | EVENT#<id> | EVENT |
 | owner of a Stripe id (customer, price, invoice) or of a platform invoice | STRIPE#<id>, OWN#<id> | POINTER |
+| progress of reconciliation | RECONCILIATION | PROGRESS |
+| change of a tenant's entity | HISTORY#<tenant> | <updatedAt>#<SK of the entity>#<revision, 10 digits> |
 """
 
 from typing import Final, NamedTuple
 
 from billing.domain.entities import Entity, Invoice, Payment, Plan, Subscription, Tenant
+from billing.table.progress import Progress
 
 FAILED_INDEX: Final = "failed-events"
+TENANT_EVENTS_INDEX: Final = "tenant-events"
 
 
 class Key(NamedTuple):
@@ -70,5 +74,35 @@ def of(entity: Entity) -> Key:
             return invoice(entity.tenant_id, entity.invoice_id)
         case Payment():
             return payment(entity.tenant_id, entity.stripe_payment_intent_id)
+        case Progress():
+            return progress()
         case _:
             raise TypeError(f"{type(entity).__name__} has no key")
+
+
+# -- the history of a tenant's entities
+
+_TENANT: Final = "TENANT#"
+_REVISION_DIGITS: Final = 10  # so that revisions sort as text
+
+
+def tenant_of(partition: str) -> str | None:
+    """The tenant that a partition is of; None when it is another item's."""
+    return partition.removeprefix(_TENANT) if partition.startswith(_TENANT) else None
+
+
+def history(tenant_id: str) -> str:
+    """The partition of a tenant's changes."""
+    return f"HISTORY#{tenant_id}"
+
+
+def change(tenant_id: str, at: str, entity_sort: str, revision: int) -> Key:
+    """Of one write of one entity: the same however often it is seen."""
+    return Key(history(tenant_id), f"{at}#{entity_sort}#{revision:0{_REVISION_DIGITS}}")
+
+
+# -- reconciliation
+
+
+def progress() -> Key:
+    return Key("RECONCILIATION", "PROGRESS")

@@ -9,6 +9,7 @@ from billing import clock
 from billing.domain.entities import Entity, Plan, Subscription, Tenant
 from billing.errors import Contention, RecordDone, RevisionConflict
 from billing.table import items, keys
+from billing.table.history import Past
 from billing.table.keys import Key
 from billing.table.records import OPEN, RETENTION_SECONDS, Record, RecordStatus
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _BATCH = 100  # BatchGetItem's limit
 _BATCH_TRIES = 6  # for what a throttled table leaves out
 _BATCH_BACKOFF_SECONDS = 0.05
+_WRITE_BATCH = 25  # BatchWriteItem's limit
+_PAGE_READS = 5  # of 1 MB each, some 10,000 records: what one call may read to fill a filtered page
 _OPEN_VALUES = {f":{status.lower()}": status for status in sorted(OPEN)}
 _STILL_OPEN = f"#status IN ({', '.join(_OPEN_VALUES)})"
 _LOST_RACE = {"ConditionalCheckFailed", "TransactionConflict"}
@@ -102,9 +105,12 @@ class Table:
 
     # -- writing
 
-    def write(self, entities: Sequence[Entity], pointers: Sequence[Pointer] = ()) -> None:
+    def write(
+        self, entities: Sequence[Entity], pointers: Sequence[Pointer] = (), unchanged: Sequence[Unchanged] = ()
+    ) -> None:
         """All or nothing, each entity on its revision. Raises `RevisionConflict`."""
-        self._transact([*self._puts(entities, ""), *map(self._put_pointer, pointers)])
+        puts = [*self._puts(entities, ""), *map(self._put_pointer, pointers)]
+        self._transact([*puts, *map(self._check, unchanged)])
 
     def commit(
         self,
@@ -157,7 +163,7 @@ class Table:
                 "TableName": self._name,
                 "Key": items.dump(keys.event(record.event_id)._asdict()),
                 "UpdateExpression": "SET #status = :failed, #error = :error, lastSeenAt = :now, failedStatus = :failed"
-                + (", tenantId = :tenant" if record.tenant_id else "")
+                + (", tenantId = :tenant, tenantEvents = :tenant" if record.tenant_id else "")
                 + " ADD attempts :one",
                 "ConditionExpression": _STILL_OPEN,
                 "ExpressionAttributeNames": {"#status": "status", "#error": "error"},
@@ -174,11 +180,13 @@ class Table:
         values = {":status": record.status, ":now": clock.now(), ":reason": record.reason, ":tenant": record.tenant_id}
         present = {name: value for name, value in values.items() if value is not None}
         sets = {":status": "#status", ":now": "processedAt", ":reason": "reason", ":tenant": "tenantId"}
+        indexed = ", tenantEvents = :tenant" if record.tenant_id else ""
         return {
             "TableName": self._name,
             "Key": items.dump(keys.event(record.event_id)._asdict()),
             "UpdateExpression": "SET "
             + ", ".join(f"{sets[name]} = {name}" for name in present)
+            + indexed
             + " REMOVE failedStatus, #error"
             + ("" if record.reason else ", reason"),
             "ConditionExpression": _STILL_OPEN,
@@ -238,6 +246,46 @@ class Table:
             if _LOST_RACE.intersection(reasons):
                 raise RevisionConflict from error
             raise
+
+    # -- the past
+
+    def page(self, past: Past, limit: int, cursor: str | None) -> tuple[list[items.Item], str | None]:
+        """At most `limit` items, newest first, and the cursor of what follows (None: nothing does).
+
+        An index follows the table within moments. A query with a filter may give a page with fewer items, or none,
+        and a cursor: it read as much as one call may.
+
+        Raises `BadRequest` for a cursor that is none of this query's.
+        """
+        query = past.query(limit) | {"TableName": self._name}
+        after = past.start(cursor)
+        found: list[items.Item] = []
+        for _ in range(_PAGE_READS):
+            query |= {"ExclusiveStartKey": items.dump(after)} if after else {}
+            answer = self._client.query(**query)
+            found += map(items.load, answer["Items"])
+            after = items.load(answer.get("LastEvaluatedKey", {}))
+            if len(found) > limit or not after:
+                break
+        if len(found) > limit:
+            return found[:limit], past.cursor(found[limit - 1])
+        return found, past.cursor(after) if after else None
+
+    def remember(self, changes: Iterable[items.Item]) -> None:
+        """Puts items of `billing.history`, any number; once more is the same. Raises `Contention` when throttled."""
+        by_key = {(change["PK"], change["SK"]): change for change in changes}  # a batch must not name a key twice
+        puts = [{"PutRequest": {"Item": items.dump(change)}} for change in by_key.values()]
+        for start in range(0, len(puts), _WRITE_BATCH):
+            self._put_batch(puts[start : start + _WRITE_BATCH])
+
+    def _put_batch(self, puts: list[Any]) -> None:
+        for attempt in range(_BATCH_TRIES):
+            time.sleep(_BATCH_BACKOFF_SECONDS * attempt)
+            answer = self._client.batch_write_item(RequestItems={self._name: puts})
+            puts = answer["UnprocessedItems"].get(self._name, [])
+            if not puts:
+                return
+        raise Contention("The table is throttled; try again.", retry_after=1)
 
 
 def _on_revision(revision: int) -> dict[str, Any]:

@@ -93,8 +93,8 @@ def _ids(thing: Payload) -> _Ids:
             return replace(ids, invoice_names_owner=True)
         case "payment_intent":
             return _Ids(customer, None, _present(*payloads.intent_invoice(thing)), (thing["id"],))
-        case _:
-            return _Ids(customer, None)
+        case _:  # a charge, a refund or dispute of it
+            return _Ids(customer, None, payments=_present(ref(thing.get("payment_intent"))))
 
 
 def _present(*values: str | None) -> tuple[str, ...]:

@@ -75,6 +75,18 @@ def subscription_changed(event: Event, account: Account, fetched: Snapshot | Non
     return _subscribed(account, _next(current, incoming))
 
 
+def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    """A change like any other, and a notice that no state of the subscription shows: it is kept once a trial."""
+    incoming = _subscription(account, fetched or event.snapshot)
+    current = account.subscriptions.get(incoming.stripe_subscription_id)
+    verdict = _verdict(current, incoming, fetched)
+    if verdict is Verdict.FETCH:
+        return Fetch("subscription", incoming.stripe_subscription_id)
+    after = _next(current, incoming) if verdict is Verdict.APPLY or current is None else current
+    noticed = replace(after, trial_notice=payloads.moment(event.object.get("trial_end")))
+    return OUT_OF_DATE if noticed == current else _subscribed(account, noticed)
+
+
 def _subscription(account: Account, snapshot: Snapshot) -> Subscription:
     fields = payloads.subscription_fields(snapshot.object)
     known = account.subscriptions.get(snapshot.object["id"])
@@ -276,6 +288,36 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
     return _invoiced(account, tied, replace(payment, invoice_id=invoice.invoice_id))
 
 
+def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    """Refunded, disputed, or a refund that failed: rare, so Stripe is asked each time for the charge as it is now, and
+    no order of the events has to be known.
+    """
+    charge_id = payloads.charge_of(event.object)
+    if charge_id is None:
+        return ignored("of no charge")
+    if fetched is None:
+        return Fetch("charge", charge_id)
+    charge = fetched.object
+    intent_id = payloads.ref(charge.get("payment_intent"))
+    if intent_id is None:
+        return ignored("not of a PaymentIntent")
+    known = account.payments.get(intent_id)
+    payment = known or Payment(
+        tenant_id=account.tenant.tenant_id,
+        stripe_payment_intent_id=intent_id,
+        status=PaymentStatus.SUCCEEDED,
+        amount=charge["amount"],
+        currency=charge["currency"],
+    )
+    after = replace(
+        payment,
+        stripe_charge_id=charge_id,
+        amount_refunded=charge["amount_refunded"],
+        disputed=bool(charge.get("disputed")),
+    )
+    return OUT_OF_DATE if after == known else applied(after)
+
+
 # -- order
 
 
@@ -298,6 +340,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "customer.subscription.updated": subscription_changed,
     "customer.subscription.paused": subscription_changed,
     "customer.subscription.resumed": subscription_changed,
+    "customer.subscription.trial_will_end": trial_ending,
     "customer.subscription.deleted": subscription_changed,
     "invoice.finalized": invoice_changed,
     "invoice.paid": invoice_changed,
@@ -308,4 +351,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "invoice_payment.paid": invoice_payment_paid,
     "payment_intent.succeeded": payment_intent_changed,
     "payment_intent.payment_failed": payment_intent_changed,
+    "charge.refunded": charge_changed,
+    "charge.dispute.created": charge_changed,
+    "refund.failed": charge_changed,
 }

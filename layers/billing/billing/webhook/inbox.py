@@ -33,6 +33,7 @@ type Fetcher = Callable[[str, str], tuple[dict[str, Any], str, str]]
 MAX_TRIES: Final = 5
 OTHER_MODE: Final = "another mode than ours"
 _BACKOFF_SECONDS: Final = 0.05
+_LEADS_TO_OWNER: Final = ("customer", "metadata", "parent", "subscription_details", "payment_intent")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Inbox:
         raise Contention("Other deliveries changed the same records; Stripe delivers this one again.")
 
     def _decide(self, event: Event) -> tuple[str | None, Outcome]:
-        account = accounts.load(self._table, event.object) or self._load_by_invoice(event)
+        account = accounts.load(self._table, event.object) or self._load_by_another(event)
         if account is None:
             return None, ignored("no tenant of ours")
         effect = EFFECTS[event.type]
@@ -99,12 +100,20 @@ class Inbox:
             answer = self._decide_by_stripe(event, account, effect, answer)
         return account.tenant.tenant_id, answer
 
-    def _load_by_invoice(self, event: Event) -> Account | None:
-        """An invoice payment names just its invoice. Where that is not on record yet, Stripe says whose it is."""
-        if event.object.get("object") != "invoice_payment":
-            return None
-        invoice, _, _ = self._ask(Fetch("invoice", payloads.invoice_payment(event.object).invoice_id))
-        owner = {name: invoice.get(name) for name in ("customer", "parent", "subscription_details")}
+    def _load_by_another(self, event: Event) -> Account | None:
+        """What names no customer, names an object that does: Stripe says whose that is.
+
+        An invoice payment names its invoice (which may be on record), a refund or a dispute its charge.
+        """
+        match event.object.get("object"):
+            case "invoice_payment":
+                wanted = Fetch("invoice", payloads.invoice_payment(event.object).invoice_id)
+            case "refund" | "dispute" if payloads.charge_of(event.object):
+                wanted = Fetch("charge", payloads.charge_of(event.object) or "")
+            case _:
+                return None
+        other, _, _ = self._ask(wanted)
+        owner = {name: other.get(name) for name in _LEADS_TO_OWNER if other.get(name)}
         return accounts.load(self._table, {**event.object, **owner})
 
     def _decide_by_stripe(self, event: Event, account: Account, effect: Effect, wanted: Fetch) -> Outcome:

@@ -216,6 +216,14 @@ def _charge(intent: Payload) -> str | None:
     return ref(charges[0])
 
 
+# -- charges
+
+
+def charge_of(thing: Payload) -> str | None:
+    """The id of the charge: of itself, or of the refund or dispute of it."""
+    return thing["id"] if thing.get("object") == "charge" else ref(thing.get("charge"))
+
+
 # -- Checkout Sessions
 
 
