@@ -48,6 +48,7 @@ def world(stripe_server: tuple[StripeServer, str], monkeypatch: pytest.MonkeyPat
         # Without the stream: moto copies the table, and all that ever went down its stream, at every transaction.
         client.create_table(**{n: v for n, v in template.table().items() if n != "StreamSpecification"})
         value = json.dumps({"api-key": server.api_key, "webhook-secret": WEBHOOK_SECRET})
+        boto3.client("events").create_event_bus(Name=template.BUS_NAME)
         arn = boto3.client("secretsmanager").create_secret(Name="stripe", SecretString=value)["ARN"]
         given = {
             "JwtIssuer": "https://platform.local",

@@ -51,17 +51,22 @@ class World:
     secret_arn: str
     functions: list[template.Function]
     handlers: dict[str, Handler] = field(default_factory=dict)
-    timeout: float = 29
+    timeout: float | None = None  # seconds; as in the template
     routes: Map | None = None
 
     # -- calling
 
     def invoke(self, name: str, event: dict[str, Any]) -> Answer:
+        raw = self.run(name, event)
+        return Answer(raw["statusCode"], json.loads(raw["body"]), raw["headers"])
+
+    def run(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
+        """What the function returns, as Lambda would hand it on."""
         function = next(f for f in self.functions if f.code.name == name)
         handler = self.handlers.setdefault(name, load(function.code, function.handler))
-        context = Context("request-1", function.name, 512, time.time() + self.timeout)
-        raw = json.loads(json.dumps(handler(event, context)))
-        return Answer(raw["statusCode"], json.loads(raw["body"]), raw["headers"])
+        context = Context("request-1", function.name, 512, time.time() + (self.timeout or function.timeout))
+        result: dict[str, Any] = json.loads(json.dumps(handler(event, context)))
+        return result
 
     def api(
         self, method: str, path: str, *, tenant: str | None = TENANT, admin: bool = False, **request: Any

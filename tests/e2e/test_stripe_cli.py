@@ -28,7 +28,10 @@ _SESSION = [*_RECURRING, "--add", f"checkout_session:metadata.tenantId={TENANT}"
 _SUBSCRIPTION = ["--add", f"subscription:metadata.tenantId={TENANT}"]
 _INVOICE = ["--add", f"invoice:metadata.tenantId={TENANT}"]
 _INTENT = ["--add", f"payment_intent:metadata.tenantId={TENANT}"]
+_CHARGE = ["--add", f"charge:metadata.tenantId={TENANT}"]
 TRIGGERS = {
+    "charge.dispute.created": _INTENT,
+    "charge.refunded": _CHARGE,
     "checkout.session.async_payment_failed": _SESSION,
     "checkout.session.async_payment_succeeded": _SESSION,
     "checkout.session.completed": _SESSION,
@@ -36,6 +39,7 @@ TRIGGERS = {
     "customer.subscription.created": _SUBSCRIPTION,
     "customer.subscription.deleted": _SUBSCRIPTION,
     "customer.subscription.paused": _SUBSCRIPTION,
+    "customer.subscription.trial_will_end": _SUBSCRIPTION,
     "customer.subscription.updated": _SUBSCRIPTION,
     "invoice.finalized": _INVOICE,
     "invoice.marked_uncollectible": _INVOICE,
@@ -47,7 +51,7 @@ TRIGGERS = {
     "payment_intent.succeeded": _INTENT,
 }
 # The CLI has no trigger for these.
-UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid"}
+UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid", "refund.failed"}
 
 pytestmark = [
     pytest.mark.xdist_group("stack"),

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from billing import bootstrap, checkout_status
-from billing.checkout_status import CheckoutNotFound
 from billing.domain.caller import Caller
 from billing.domain.entities import CheckoutPayment, TenantStatus
 from billing.domain.order import content
-from billing.errors import Forbidden, StripeUnavailable
+from billing.errors import CheckoutNotFound, Forbidden, StripeUnavailable
 from billing.parameters import GetCheckout
 from billing.table.records import RecordStatus
 from local.stripe import checkout

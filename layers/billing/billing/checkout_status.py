@@ -1,25 +1,17 @@
 """Back from Checkout, before the webhook: how the session stands, and the table brought to it at once."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from billing import sync
 from billing.domain.caller import Caller
 from billing.domain.entities import Subscription
-from billing.errors import BillingError, StripeNotFound
+from billing.errors import CheckoutNotFound, StripeNotFound
 from billing.parameters import GetCheckout
 from billing.stripe_api import StripeApi
 from billing.table import keys
 from billing.table.store import Table
 from billing.webhook import payloads
-
-
-class CheckoutNotFound(BillingError):
-    """Not there, or not the caller's: the answer does not tell which."""
-
-    status: ClassVar[int] = 404
-    slug: ClassVar[str] = "checkout-not-found"
-    title: ClassVar[str] = "Unknown checkout"
 
 
 def show(table: Table, stripe: StripeApi, caller: Caller, wanted: GetCheckout) -> dict[str, Any]:

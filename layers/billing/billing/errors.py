@@ -159,6 +159,12 @@ class RecordDone(Exception):
     """The event's record was completed by another delivery: nothing is left to do."""
 
 
+class CheckoutNotFound(BillingError):
+    """Not there, or not the caller's: the answer does not tell which."""
+
+    status, slug, title = 404, "checkout-not-found", "Unknown checkout"
+
+
 class EventNotFound(BillingError):
     """Neither the table nor, where it was asked, Stripe has the event."""
 

@@ -139,6 +139,8 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
     stage = tenancy.further(subscription.checkout_payment, _stage(event.type, session, invoice))
     subscription = replace(subscription, checkout_payment=stage, checkout_invoice_id=session.invoice_id)
     outcome = _subscribed(account, subscription, _without_session(account.tenant, session))
+    if outcome.entities == (account.tenant,) and not outcome.pointers:
+        return OUT_OF_DATE  # whoever came back from Checkout made us ask Stripe, before this event came
     if stage is CheckoutPayment.SETTLED or session.invoice_id is None:
         return outcome
     # It waits for its invoice: should that be paid at this moment, one of the two events has to see the other.
