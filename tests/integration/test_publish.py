@@ -25,6 +25,7 @@ INVOICE = Invoice(
     updated_at=NOW,
 )
 
+
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the bus took. `refuse` in an entry's detail: that many more times it is refused."""

@@ -315,11 +315,11 @@ class Life(RuleBasedStateMachine):
                 once[announcement.type, announcement.entity_id] += 1
         assert not [key for key, count in said.items() if count > 1], "two announcements with one id"
         for sort_key, item in last.items():
-            for kind, happened in _said_once(sort_key, item).items():
+            for kind, happened in said_once(sort_key, item).items():
                 assert once[kind, sort_key.split("#")[-1]] == happened, (kind, sort_key, once)
 
 
-def _said_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
+def said_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
     """Announcement -> whether it must have been made, once, of an item that ended like this."""
     match sort_key.split("#", maxsplit=1)[0]:
         case "SUBSCRIPTION":

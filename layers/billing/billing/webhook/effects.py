@@ -307,7 +307,7 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
     payment = known or Payment(
         tenant_id=account.tenant.tenant_id,
         stripe_payment_intent_id=intent_id,
-        status=PaymentStatus.SUCCEEDED,
+        status=PaymentStatus.PROCESSING,  # that it succeeded, its own event says, which also counts it for its invoice
         amount=charge["amount"],
         currency=charge["currency"],
     )

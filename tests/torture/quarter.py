@@ -1,0 +1,250 @@
+"""`make quarter`: a quarter of many tenants, with half of all webhooks lost, the others twice, late and out of order;
+then one reconciliation. Afterwards the table says what Stripe says, and each change was announced once.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from typing import Any, Final
+
+from billing import publish
+from billing.domain.announcements import TYPES
+from billing.webhook.effects import EFFECTS
+from local.stripe import api_checkout, checkout, collecting, payments, periods, subscriptions, timetravel
+from local.stripe.cards import BANK
+from local.stripe.errors import ApiError
+from local.stripe.store import Clock, Object, Store
+from tests.torture import model
+from tests.torture.harness import PLANS, Harness, running
+from tests.torture.machine import said_once
+
+DAYS: Final = 90
+LOST: Final = 0.5
+TWICE: Final = 0.3
+LATE_DAYS: Final = 3
+DAY: Final = 24 * 3600
+
+
+class HarnessClock(Clock):
+    """The harness' own time, which stands still between two steps."""
+
+    def __init__(self, harness: Harness) -> None:
+        super().__init__()
+        self._harness = harness
+
+    def __call__(self) -> float:
+        return self._harness.time
+
+    def move_to(self, moment: float) -> None:
+        self._harness.time = max(self._harness.time, moment)
+
+
+class View:
+    """One customer's part of Stripe, for the model, which knows one customer."""
+
+    def __init__(self, store: Store, customer: str) -> None:
+        self._store = store
+        self._customer = customer
+
+    def all(self, kind: str, **filters: Any) -> list[Object]:
+        found = self._store.all(kind, **filters)
+        return found if kind == "event" else [thing for thing in found if self._owner(thing) == self._customer]
+
+    def get(self, kind: str, object_id: str) -> Object:
+        return self._store.get(kind, object_id)
+
+    def _owner(self, thing: Object) -> str | None:
+        if thing["object"] == "invoice_payment":
+            return str(self._store.get("invoice", thing["invoice"])["customer"])
+        return thing.get("customer")
+
+
+class Quarter:
+    def __init__(self, harness: Harness, tenants: int, seed: int) -> None:
+        self.harness = harness
+        self.chance = random.Random(seed)
+        self.store = harness.new_history(1)
+        self.clock = HarnessClock(harness)
+        self.store.clock = self.clock
+        self.tenants = [f"q{n}" for n in range(tenants)]
+        self.own: dict[str, dict[str, int]] = {tenant: {} for tenant in self.tenants}
+        self.on_the_way: list[tuple[int, Object]] = []
+        self.seen = 0
+        self.figures: Counter[str] = Counter(tenants=tenants)
+
+    def live(self) -> None:
+        for day in range(DAYS):
+            for tenant in self.tenants:
+                self._happen(tenant)
+            timetravel.advance(self.store, self.clock, DAY)
+            self._send(day)
+            self._deliver(day)
+        self._deliver(DAYS + LATE_DAYS)
+
+    def reconcile(self) -> None:
+        """As often as it takes to come to its end: a run stops before its time is over."""
+        for _ in range(100):
+            report = self.harness.world.run("reconcile_stripe", {})
+            self.figures["runs"] += 1
+            for name in ("seen", "missed", "repaired", "unresolvedCount"):
+                self.figures[name] += report[name]
+            if report["complete"]:
+                return
+        raise AssertionError("no reconciliation came to its end")
+
+    # -- what happens at Stripe
+
+    def _happen(self, tenant: str) -> None:
+        mine = [s for s in self.store.all("subscription") if s["metadata"].get("tenantId") == tenant]
+        live = [s for s in mine if s["status"] not in subscriptions.ENDED]
+        try:
+            if not live and self.chance.random() < 0.3:
+                self._subscribe(tenant)
+            elif live and self.chance.random() < 0.06:
+                self._change(tenant, self.chance.choice(live))
+        except ApiError:
+            pass  # refused, or declined: that happens too
+
+    def _subscribe(self, tenant: str) -> None:
+        answer = self.harness.world.checkout(tenant, self.chance.choice(sorted(PLANS.values())))
+        if answer.status != 200:
+            return
+        session = self.store.get("checkout.session", answer.body["sessionUrl"].rsplit("/", 1)[1])
+        cards = ["pm_card_visa", "pm_card_visa", BANK, "pm_sepaDebit_failure", "pm_card_chargeDeclined"]
+        checkout.complete_checkout(self.store, session, self.chance.choice(cards))
+
+    def _change(self, tenant: str, thing: Object) -> None:
+        store, customer = self.store, thing["customer"]
+        item = {"id": thing["items"]["data"][0]["id"], "price": self.chance.choice(sorted(PLANS)), "quantity": 2}
+        match self.chance.randrange(8):
+            case 0 | 1:
+                periods.update_subscription(store, thing, {"items": [item]})
+            case 2 | 3:
+                card = self.chance.choice(["pm_card_chargeCustomerFail", "pm_card_visa"])
+                periods.update_subscription(store, thing, {"default_payment_method": card})
+            case 4:
+                periods.update_subscription(store, thing, {"cancel_at_period_end": self.chance.random() < 0.5})
+            case 5:
+                charges = store.all("charge", customer=customer)
+                payments.refund(store, self.chance.choice(charges), 100) if charges else None
+            case 6:
+                self._second_checkout(tenant, customer)
+            case 7:
+                self._own_invoice(tenant)
+
+    def _second_checkout(self, tenant: str, customer: str) -> None:
+        """Somebody sold it once more at Stripe: a duplicate."""
+        metadata = {"tenantId": tenant, "planId": "plan-small"}
+        form: Object = {"mode": "subscription", "customer": customer, "line_items": [{"price": "price_small"}]}
+        form |= {"metadata": metadata, "subscription_data": {"metadata": metadata}}
+        checkout.complete_checkout(self.store, api_checkout.create_session(self.store, form, ""), "pm_card_visa")
+
+    def _own_invoice(self, tenant: str) -> None:
+        body: Object = {"invoiceId": f"inv-{tenant}-{len(self.own[tenant])}", "amount": 5000, "currency": "usd"}
+        world = self.harness.world
+        made = world.api("POST", f"/tenants/{tenant}/invoices", tenant=None, admin=True, json=body)
+        assert made.status == 201, made
+        self.own[tenant][body["invoiceId"]] = 5000
+        answer = world.api("POST", f"/invoices/{body['invoiceId']}/payment-intent", tenant=tenant)
+        intent = self.store.get("payment_intent", answer.body["clientSecret"].split("_secret_")[0])
+        collecting.confirm_intent(self.store, intent, "pm_card_visa")
+
+    # -- what reaches the platform
+
+    def _send(self, day: int) -> None:
+        events = self.store.all("event")[::-1]
+        for event in events[self.seen :]:
+            if event["type"] in EFFECTS:
+                self.figures["events"] += 1
+                self._send_one(event, day)
+        self.seen = len(events)
+
+    def _send_one(self, event: Object, day: int) -> None:
+        if self.chance.random() < LOST:
+            self.figures["lost"] += 1
+            return
+        for _ in range(2 if self.chance.random() < TWICE else 1):
+            self.on_the_way.append((day + self.chance.randrange(LATE_DAYS), event))
+
+    def _deliver(self, day: int) -> None:
+        due = [event for when, event in self.on_the_way if when <= day]
+        self.on_the_way = [entry for entry in self.on_the_way if entry[0] > day]
+        self.chance.shuffle(due)
+        for event in due:
+            self.figures["deliveries"] += 1
+            answer = self.harness.world.deliver(event)
+            assert answer.status == 200, (event["type"], answer)
+
+    # -- what must be true in the end
+
+    def differences(self) -> list[str]:
+        """Of the table and the model, told from Stripe's objects alone."""
+        return [line for tenant in self.tenants for line in self._differences(tenant)]
+
+    def _differences(self, tenant: str) -> list[str]:
+        customer = next((c["id"] for c in self.store.all("customer") if c["metadata"].get("tenantId") == tenant), "")
+        view: Any = View(self.store, customer)
+        wanted = model.expected(view, tenant, PLANS, self.own[tenant])
+        account = self.harness.account(tenant)
+        if not account and wanted == {tenant: {"status": "PENDING", "currentSubscriptionId": None}}:
+            return []  # it never came
+        lines = [f"{tenant}: {thing} is on one side only" for thing in set(account) ^ set(wanted)]
+        for thing in set(account) & set(wanted):
+            for name, value in wanted[thing].items():
+                if not name.startswith("_") and account[thing].get(name) != value:
+                    lines.append(f"{tenant}: {thing}.{name} is {account[thing].get(name)}, and {value} at Stripe")
+        return lines
+
+    def announcements(self) -> list[str]:
+        """What was announced more or less than once, when every record of the stream is told twice."""
+        heard: dict[str, Any] = {}
+        last: dict[tuple[str, str], Any] = {}
+        for before, after in self.harness.streams.read():
+            if not after.get("PK", "").startswith("TENANT#"):
+                continue
+            last[after["PK"], after["SK"]] = after
+            for _ in range(2):
+                for said in publish.announcements_of(before, after):
+                    self.figures["announcements told"] += 1
+                    heard[said.id] = said
+        self.figures["announcements"] = len(heard)
+        self.figures["announced types"] = len({said.type for said in heard.values()} & set(TYPES))
+        once = Counter((said.type, said.entity_id) for said in heard.values())
+        return [
+            f"{kind} of {sort_key}: announced {once[kind, sort_key.split('#')[-1]]} times"
+            for (_, sort_key), item in last.items()
+            for kind, happened in said_once(sort_key, item).items()
+            if once[kind, sort_key.split("#")[-1]] != happened
+        ]
+
+
+def run(tenants: int, seed: int) -> tuple[Counter[str], list[str]]:
+    """The figures, and what is wrong in the end."""
+    with running() as harness:
+        quarter = Quarter(harness, tenants, seed)
+        quarter.live()
+        quarter.figures["differences before"] = len(quarter.differences())
+        quarter.reconcile()
+        wrong = quarter.differences() + quarter.announcements()
+        quarter.figures["differences after"] = len(wrong)
+        return quarter.figures, wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A quarter with half of all webhooks lost, and one reconciliation.")
+    parser.add_argument("tenants", type=int, nargs="?", default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    began = time.monotonic()
+    figures, wrong = run(asked.tenants, asked.seed)
+    for name, count in figures.items():
+        print(f"  {count:9,} {name}")
+    print(f"  {time.monotonic() - began:9,.0f} seconds")
+    print("\n".join(wrong[:20]) or "the table says what Stripe says, and each change was announced once")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
