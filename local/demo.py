@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -183,14 +184,50 @@ def change_and_leave(demo: Demo, subscription_id: str) -> None:
     own = next(i for i in demo.account()["INVOICE"] if i["invoiceId"] == INVOICE)
     demo.that("250.00 USD are counted once", own["amountPaid"] == 25000, str(own["amountPaid"]))
 
+    missed(demo, subscription_id)
     demo.step(
         "Cancelled",
         lambda: demo.stripe("DELETE", f"/v1/subscriptions/{subscription_id}"),
         tenant=["CANCELED"],
         subscriptions=["canceled"],
-        invoices=["PAID"] * 4,
-        payments=["SUCCEEDED"] * 4,
+        invoices=["PAID"] * 5,
+        payments=["SUCCEEDED"] * 5,
     )
+    announced(demo)
+
+
+def missed(demo: Demo, subscription_id: str) -> None:
+    """Webhooks that never come are found by the reconciliation, and their changes announced like any other."""
+    renewed = f"/_control/subscriptions/{subscription_id}/renew"
+
+    def lose() -> None:
+        demo.stripe("POST", "/_control/weather", lost="1")
+        demo.stripe("POST", renewed)
+        demo.stripe("POST", "/_control/weather")
+
+    demo.step("A renewal, and every webhook of it is lost", lose, invoices=["PAID"] * 4, payments=["SUCCEEDED"] * 4)
+    found = demo.stack.runtimes["ReconcileStripeFunction"].invoke
+    report: dict[str, Any] = {}
+    demo.step(
+        "Reconciliation: the table is compared with Stripe",
+        lambda: report.update(found({})),
+        subscriptions=["active"],
+        invoices=["PAID"] * 5,
+        payments=["SUCCEEDED"] * 5,
+    )
+    demo.that(f"it missed {report['missed']} events, and applied them", report["missed"] > 0, str(report))
+
+
+def announced(demo: Demo) -> None:
+    """What the platform's other services were told over the bus."""
+    demo.console.rule("[bold]Announced", align="left")
+    demo.stack.wait_until_announced(_SETTLE_SECONDS)
+    heard = {said["id"]: said["type"] for said in demo.stack.announcements if said["tenantId"] == TENANT}
+    told = Counter(heard.values())
+    for kind, count in told.items():
+        demo.console.print(f"  {count:3} {kind}")
+    for kind, count in {"tenant.activated": 1, "invoice.paid": 5, "payment.failed": 1, "tenant.canceled": 1}.items():
+        demo.that(f"{kind} was announced {count} x", told[kind] == count, f"{told[kind]} times")
 
 
 def _events(demo: Demo) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import socket
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from local.console import Console
 from local.dynamodb_local import DynamoDBLocal
 from local.gateway import Gateway
 from local.runtime import Runtime
+from local.schedule import Schedule
 from local.stream import StreamPoller
 from local.stripe.server import StripeServer
 
@@ -109,6 +111,10 @@ class Stack:
         self.webhook_secret = self.stripe.webhooks.roll_secret()
         self._put_secret(self.stripe.webhooks.secrets)
 
+    def wait_until_announced(self, timeout: float) -> bool:
+        """Whether everything that the table's stream holds now was handed over within `timeout` seconds."""
+        return self.stream.wait_caught_up(timeout)
+
     # -- how
 
     def _start(self) -> None:
@@ -135,6 +141,10 @@ class Stack:
         self.stream = StreamPoller(self.aws_url, runtimes["PublishBillingEventsFunction"])
         self._running.callback(self.stream.close)
         self.stream.start()
+        clock = self.stripe.clock if self.stripe else time.time
+        schedule = Schedule(clock, runtimes["ReconcileStripeFunction"])
+        self._running.callback(schedule.close)
+        schedule.start()
         if self.stripe:
             self.stripe.webhooks.url = os.environ.get("WEBHOOK_URL") or self.webhook_url
             self.stripe.webhooks.secrets = [self.webhook_secret]

@@ -17,21 +17,26 @@ MAX_TRIES: Final = 10
 
 
 class StreamPoller:
-    """`caught_up` is set while everything that is in the stream was handed over."""
-
     def __init__(self, aws_url: str, function: Runtime) -> None:
         self._client: Any = boto3.client("dynamodbstreams", **local_settings(aws_url))
         dynamodb: Any = boto3.client("dynamodb", **local_settings(aws_url))
         self._arn = dynamodb.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
         self._function = function
-        self._iterators: dict[str, str | None] = {}
+        self._read_to: dict[str, str] = {}  # by shard: the last sequence number
         self._stopped = threading.Event()
-        self.caught_up = threading.Event()
+        self._empty = 0
+        self._changed = threading.Condition()
         self.poison: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._run, daemon=True, name="stream")
 
     def start(self) -> None:
         self._thread.start()
+
+    def wait_caught_up(self, timeout: float) -> bool:
+        """Whether the stream was found empty, from its beginning to its end, within `timeout` seconds from now."""
+        with self._changed:
+            after = self._empty + 1  # the reading that is under way may have begun before
+            return self._changed.wait_for(lambda: self._empty > after, timeout)
 
     def close(self) -> None:
         self._stopped.set()
@@ -43,10 +48,10 @@ class StreamPoller:
                 told = self._poll()
             except (BotoCoreError, ClientError):
                 told = 0
-            if told:
-                self.caught_up.clear()
-            else:
-                self.caught_up.set()
+            if not told:
+                with self._changed:
+                    self._empty += 1
+                    self._changed.notify_all()
                 self._stopped.wait(POLL_SECONDS)
 
     def _poll(self) -> int:
@@ -55,17 +60,20 @@ class StreamPoller:
         return sum(self._read(shard["ShardId"]) for shard in shards)
 
     def _read(self, shard: str) -> int:
-        if shard not in self._iterators:
-            asked = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
-            self._iterators[shard] = self._client.get_shard_iterator(**asked)["ShardIterator"]
-        iterator = self._iterators[shard]
-        if iterator is None:
-            return 0
-        answer = self._client.get_records(ShardIterator=iterator, Limit=BATCH)
-        self._iterators[shard] = answer.get("NextShardIterator")
+        answer = self._client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)
+        if answer["Records"]:
+            self._read_to[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
         records = [_as_lambda_gets_it(record, self._arn) for record in answer["Records"]]
         self._hand_over([record for record in records if _wanted(record)])
         return len(records)
+
+    def _iterator(self, shard: str) -> str:
+        """A new one each time: moto's go on reading a copy of the table that a failed transaction has left behind."""
+        asked = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        if shard in self._read_to:
+            asked |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._read_to[shard]}
+        iterator: str = self._client.get_shard_iterator(**asked)["ShardIterator"]
+        return iterator
 
     def _hand_over(self, records: list[dict[str, Any]]) -> None:
         """From the first that failed again and again; one that fails for good stops nobody."""

@@ -87,12 +87,22 @@ def parameters(method: str, path: str) -> Schema:
     operation = load()["paths"][path][method.lower()]
     body = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
     queries = [p for p in operation.get("parameters", []) if p["in"] == "query"]
+    properties = {p["name"]: p["schema"] for p in queries} | body.get("properties", {})
+    if "api_version" in properties:  # the SDK speaks a later one than the document knows: see `versions`
+        properties["api_version"] = {"type": "string"}
     return {
         "type": "object",
-        "properties": {p["name"]: p["schema"] for p in queries} | body.get("properties", {}),
+        "properties": properties,
         "required": [p["name"] for p in queries if p.get("required")] + body.get("required", []),
         "additionalProperties": False,
     }
+
+
+def versions() -> list[str]:
+    """Of the API, those that the document knows."""
+    body = load()["paths"]["/v1/webhook_endpoints"]["post"]["requestBody"]["content"][FORM]["schema"]
+    known: list[str] = body["properties"]["api_version"]["enum"]
+    return known
 
 
 @functools.cache

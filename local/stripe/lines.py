@@ -74,7 +74,7 @@ def pend(store: Store, customer: str, amount: int, currency: str, **values: obje
 def prorate(store: Store, subscription: Object, item: Object, price: Object, quantity: int) -> None:
     """What is unused of the present price is given back, what is left of the period is charged at the next one's."""
     start, end, now = item["current_period_start"], item["current_period_end"], store.now()
-    left = max(0, end - now) / max(1, end - start)
+    left = min(1, max(0, end - now) / max(1, end - start))
     customer, currency = subscription["customer"], subscription["currency"]
     for text, amount, of in (
         ("Unused time", -round(item["price"]["unit_amount"] * item["quantity"] * left), item["price"]),

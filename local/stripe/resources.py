@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from local.stripe import api_billing, api_catalogue, api_checkout, api_payments, document
+from local.stripe import api_account, api_billing, api_catalogue, api_checkout, api_payments, document
 from local.stripe.lists import listed
 from local.stripe.plain import Operation, change
 from local.stripe.store import Object, Store
@@ -31,6 +31,7 @@ COLLECTIONS: Final = {
     "refund": "/v1/refunds",
     "subscription": "/v1/subscriptions",
     "subscription_item": "/v1/subscription_items",
+    "webhook_endpoint": "/v1/webhook_endpoints",
 }
 
 # Changed by setting the fields that the parameters name; what else can be done has functions in `api_*.py`.
@@ -56,7 +57,7 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
         yield "GET", one, partial(_get, kind)
         if kind in CHANGED_PLAINLY:
             yield "POST", one, partial(_change, kind)
-    for subject in (api_catalogue, api_checkout, api_billing, api_payments):
+    for subject in (api_account, api_catalogue, api_checkout, api_billing, api_payments):
         yield from subject.OPERATIONS
 
 

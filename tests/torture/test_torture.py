@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests.torture import quarter
 from tests.torture.faults import figures
 from tests.torture.run import torture
 
@@ -18,6 +19,13 @@ pytestmark = [
         reason="DynamoDB Local needs java (17) and npm: the machine that attacks the webhook is not run",
     ),
 ]
+
+
+def test_a_quarter_with_half_of_all_webhooks_lost() -> None:
+    reached, wrong = quarter.run(tenants=6, seed=1)
+    assert wrong == []
+    for name in ("lost", "missed", "announcements", "differences before"):
+        assert reached[name], f"no {name}: nothing was tried"
 
 
 def test_histories_end_well() -> None:
