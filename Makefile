@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret types-of-events test pictures torture quarter mutants lint types format template build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret stripe-setup types-of-events test pictures torture quarter mutants lint types format template build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,10 @@ fail: setup ## Its next API calls fail: make fail STATUS=500 COUNT=3, or time ou
 
 roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the one before valid beside it
 	@$(BIN)/python -m local.control roll-secret
+
+# Nothing is passed as an argument: make puts what it is given into the environment, the key too.
+stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see README
+	@$(BIN)/python -m local.stripe_setup
 
 types-of-events: setup ## The Stripe event types that are handled, one a line
 	@$(BIN)/python -c 'from billing.webhook.effects import EFFECTS; print(*EFFECTS, sep="\n")'

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import requests
 
+from billing.domain.caller import ADMIN_SCOPE
 from billing.domain.ids import is_id
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Actions:
             "checkout": self._checkout,
             "portal": self._portal,
             "pay": self._pay,
+            "reconcile": self._reconcile,
         }
         if stack.stripe:
             self._actions |= {"deliver": self._deliver, "roll-secret": self._roll_secret}
@@ -83,6 +85,12 @@ class Actions:
             raise Refused("A tenant's id has 1 to 64 characters of A-Z a-z 0-9 _ -.")
         headers = {"Authorization": f"Bearer {self._stack.token(tenant_id)}"}
         return _post(f"{self._stack.api_url}/api/v1/billing/{path}", headers=headers, json=wanted)
+
+    def _reconcile(self, form: Form, here: str) -> str:
+        """As an operator."""
+        headers = {"Authorization": f"Bearer {self._stack.token(None, ADMIN_SCOPE)}"}
+        _post(f"{self._stack.api_url}/api/v1/billing/stripe/reconcile", headers=headers)
+        return back("controls", note="The table is being compared with Stripe; what was missed appears in a moment.")
 
     # -- as people, time and bad days do at Stripe
 

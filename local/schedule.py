@@ -1,4 +1,4 @@
-"""What EventBridge Scheduler does: starts the reconciliation at every full hour of Stripe's time, which may be moved."""
+"""What EventBridge Scheduler does: starts the reconciliation at every full hour of Stripe's time, which may jump."""
 
 import logging
 import threading

@@ -131,7 +131,9 @@ def _merged(now: Object, given: Object) -> Object:
     made = copy.deepcopy(now)
     for name, value in given.items():
         nested = isinstance(value, dict) and isinstance(made.get(name), dict)
-        emptied = [] if name in ("allowed_updates", "default_allowed_updates", "options", "conditions") else None
+        emptied: list[Any] | None = (
+            [] if name in ("allowed_updates", "default_allowed_updates", "options", "conditions") else None
+        )
         made[name] = _merged(made[name], value) if nested else emptied if value == "" else value
     return made
 

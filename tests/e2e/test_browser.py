@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local import seed
-from local.stack import FREE, Stack
+from local.stack import Stack
+from local.stripe.webhooks import Weather
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = os.environ.get("PICTURES")
@@ -20,7 +21,7 @@ PLATFORM_SECONDS = 30  # for a webhook that is to arrive and be applied
 GOOD, DECLINED, ASKS, FAILS_LATER = "4242 4242 4242 4242", "4000000000000002", "4000002760003184", "4000000000000341"
 
 pytestmark = [
-    pytest.mark.xdist_group("browser"),
+    pytest.mark.xdist_group("stack"),
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the pages are not tried in a browser"),
 ]
 
@@ -35,23 +36,22 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Of its own: its clock is moved."""
-    with Stack(FREE, tmp_path_factory.mktemp("browser")) as running:
-        seed.seed(running)
-        yield running
+@pytest.fixture(autouse=True)
+def fair_weather(stack: Stack) -> Iterator[None]:
+    yield
+    assert stack.stripe
+    stack.stripe.webhooks.weather = Weather()
 
 
 @pytest.fixture
-def page(browser: Browser, own_stack: Stack) -> Iterator[Page]:
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 960})
     context.set_default_timeout(PLATFORM_SECONDS * 1000)
     opened = context.new_page()
     broken: list[str] = []
     opened.on("pageerror", lambda error: broken.append(str(error)))
     opened.on("console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None)
-    opened.goto(own_stack.api_url)
+    opened.goto(stack.api_url)
     yield opened
     context.close()
     assert not broken, broken
@@ -79,8 +79,8 @@ def badge(page: Page, tenant: str, status: str) -> None:
     expect(found).to_have_text(status, timeout=PLATFORM_SECONDS * 1000)
 
 
-def portal(page: Page, own_stack: Stack, tenant: str) -> None:
-    page.goto(own_stack.api_url)
+def portal(page: Page, stack: Stack, tenant: str) -> None:
+    page.goto(stack.api_url)
     page.locator(f"#tenant-{tenant}").get_by_role("button", name="Customer portal").click()
     expect(page.get_by_role("heading", name="Your billing")).to_be_visible()
 
@@ -121,22 +121,22 @@ def test_a_debit_gives_access_days_later(page: Page) -> None:
     badge(page, "debit", "ACTIVE")
 
 
-def test_an_invoice_is_paid(page: Page) -> None:
-    invoice = page.locator("#tenant-550e8400").get_by_role("button", name="Pay invoice inv-001")
-    invoice.click()
+def test_an_invoice_is_paid(page: Page, stack: Stack) -> None:
+    seed.admin(stack, "POST", "/tenants/acme/invoices", {"invoiceId": "inv-acme", **seed.MONEY_DUE})
+    page.get_by_role("button", name="Pay invoice inv-acme").click()
     expect(page.get_by_role("heading", name="Pay 250.00 USD")).to_be_visible()
     picture(page, "payment", 520)
     page.get_by_label("Card number").fill(GOOD)
     page.get_by_role("button", name="Pay 250.00 USD").click()
     page.get_by_role("link", name="Back to the app").click()
-    own = page.locator("[id='550e8400-INVOICE-inv-001']")
+    own = page.locator("#acme-INVOICE-inv-acme")
     expect(own).to_contain_text("PAID", timeout=PLATFORM_SECONDS * 1000)
 
 
-def test_the_portal_changes_the_plan_and_cancels(page: Page, own_stack: Stack) -> None:
+def test_the_portal_changes_the_plan_and_cancels(page: Page, stack: Stack) -> None:
     subscribe(page, "changes")
     badge(page, "changes", "ACTIVE")
-    portal(page, own_stack, "changes")
+    portal(page, stack, "changes")
     plan = page.locator("select[name=price]")
     enterprise = plan.locator("option", has_text="Enterprise").get_attribute("value")
     plan.select_option(enterprise)
@@ -146,22 +146,22 @@ def test_the_portal_changes_the_plan_and_cancels(page: Page, own_stack: Stack) -
     page.get_by_role("link", name="Return to the app").click()
     card = page.locator("#tenant-changes")
     expect(card).to_contain_text("Enterprise", timeout=PLATFORM_SECONDS * 1000)
-    portal(page, own_stack, "changes")
+    portal(page, stack, "changes")
     page.get_by_role("button", name="Cancel at period end").click()
     expect(page.get_by_role("button", name="Keep my subscription")).to_be_visible()
-    page.goto(own_stack.api_url)
+    page.goto(stack.api_url)
     expect(card).to_contain_text("cancels", timeout=PLATFORM_SECONDS * 1000)
     page.get_by_role("button", name="+35 days").click()
     badge(page, "changes", "CANCELED")
 
 
-def test_time_renews_and_a_card_that_fails_is_seen(page: Page, own_stack: Stack) -> None:
+def test_time_renews_and_a_card_that_fails_is_seen(page: Page, stack: Stack) -> None:
     subscribe(page, "late")
     badge(page, "late", "ACTIVE")
-    portal(page, own_stack, "late")
+    portal(page, stack, "late")
     page.get_by_label("Card number").fill(FAILS_LATER)
     page.get_by_role("button", name="Save payment method").click()
-    page.goto(own_stack.api_url)
+    page.goto(stack.api_url)
     page.locator("#days").fill("32")
     page.get_by_role("button", name="Advance").click()
     expect(page.locator("#tenant-late")).to_contain_text("OVERDUE", timeout=PLATFORM_SECONDS * 1000)
@@ -182,10 +182,25 @@ def test_a_bad_day_is_made_and_survived(page: Page) -> None:
     picture(page, "console")
 
 
-def test_dark_and_narrow(browser: Browser, own_stack: Stack) -> None:
+def test_what_was_lost_is_found_and_announced(page: Page) -> None:
+    page.locator("#copies").select_option("1")
+    page.locator("#lost").select_option(label="all")
+    page.get_by_role("button", name="Set the weather").click()
+    subscribe(page, "lost")
+    expect(page.locator("#timeline")).to_contain_text("lost on the way")
+    badge(page, "lost", "PENDING")
+    page.locator("#lost").select_option(label="none")
+    page.get_by_role("button", name="Set the weather").click()
+    page.get_by_role("button", name="Compare with Stripe").click()
+    badge(page, "lost", "ACTIVE")
+    told = page.locator("#announcements li").filter(has_text="tenant.activated").filter(has_text="lost")
+    expect(told).to_have_count(1, timeout=PLATFORM_SECONDS * 1000)
+
+
+def test_dark_and_narrow(browser: Browser, stack: Stack) -> None:
     context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme="dark")
     page = context.new_page()
-    page.goto(own_stack.api_url)
+    page.goto(stack.api_url)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     if PICTURES:
         page.screenshot(path=Path(PICTURES) / "console-dark.png")
@@ -195,12 +210,12 @@ def test_dark_and_narrow(browser: Browser, own_stack: Stack) -> None:
     context.close()
 
 
-def test_without_javascript(browser: Browser, own_stack: Stack) -> None:
+def test_without_javascript(browser: Browser, stack: Stack) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(own_stack.api_url)
+    page.goto(stack.api_url)
     subscribe(page, "plain")
-    page.goto(own_stack.api_url)
+    page.goto(stack.api_url)
     expect(page.locator("#tenant-plain")).to_be_visible()
     context.close()
 
@@ -209,7 +224,7 @@ UNNAMED = """[...document.querySelectorAll('input:not([type=hidden]), select, bu
   !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim()).map(e => e.outerHTML)"""
 
 
-def test_every_control_has_a_name_and_can_be_reached(page: Page, own_stack: Stack) -> None:
+def test_every_control_has_a_name_and_can_be_reached(page: Page, stack: Stack) -> None:
     """A screen reader must have something to say, and the first stop of the Tab key leads to the content."""
     assert page.evaluate(UNNAMED) == []
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
@@ -217,6 +232,6 @@ def test_every_control_has_a_name_and_can_be_reached(page: Page, own_stack: Stac
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     subscribe(page, "named")
     badge(page, "named", "ACTIVE")
-    portal(page, own_stack, "named")
+    portal(page, stack, "named")
     assert page.evaluate(UNNAMED) == []
     assert page.evaluate("document.querySelectorAll('h1').length") == 1

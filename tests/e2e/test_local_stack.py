@@ -156,4 +156,4 @@ def test_the_demo() -> None:
     done = subprocess.run(command, cwd=ROOT, env=path, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything held." in done.stdout
-    assert "9. Cancelled" in done.stdout
+    assert "11. Cancelled" in done.stdout

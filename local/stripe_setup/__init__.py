@@ -1,0 +1,1 @@
+"""The set-up of Stripe as code: `make stripe-setup`."""

@@ -1,0 +1,179 @@
+"""`make stripe-setup`: the webhook endpoint, its signing secret and the portal's configuration, as code.
+
+However often it is run, the account is afterwards as `expected.py` says. Exit status 0: it is. 1: something is left to
+a person, or the doctor found something. 2: it could not be done.
+
+The key comes from the environment alone: what is an argument, every user of the machine may read.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import stripe
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from local.stripe_setup.expected import VERSION, Account, Act, Wish, live, our_configuration
+from local.stripe_setup.plan import Plan, findings, mixed, plan
+from local.stripe_setup.stores import Refused, Stores
+
+_OFF: Final = ("", "0", "false", "no")
+_KEY: Final = re.compile(r"[sr]k_\w+")
+_CREDENTIAL: Final = re.compile(r"\b((?:[sr]k_(?:test|live)|whsec)_)[\w/+=*-]+")
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
+
+
+class Output:
+    """Lines for people. Whatever somebody else's message may hold, no credential gets out."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(_CREDENTIAL.sub(r"\1…", text), style=style)
+
+    def each(self, mark: str, texts: Sequence[str], style: str) -> None:
+        for text in texts:
+            self.say(f"{mark} {text}", style)
+
+    def plan(self, made: Plan) -> None:
+        for change in made.changes:
+            self.say(f"{change.act} {change.id}".strip(), "bold")
+            self.each("   ", [str(difference) for difference in change.differences], "")
+        self.each("note:", made.remarks, "yellow")
+        self.each("to do:", made.left, "bold red")
+
+
+# -- what is asked for
+
+
+def arguments(given: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
+    """Each may also come from the environment, as make passes its variables on."""
+    parser = argparse.ArgumentParser(prog="make stripe-setup", description="Sets up Stripe for billing.")
+    for name in ("webhook-url", "secret-arn", "prices"):
+        parser.add_argument(f"--{name}", default=environment.get(_variable(name), ""))
+    for name in ("check", "dry-run", "retire"):
+        on = environment.get(_variable(name), "").lower() not in _OFF
+        parser.add_argument(f"--{name}", action="store_true", default=on)
+    asked, more = parser.parse_known_args(given)
+    if more:  # it is not repeated: it may be a key
+        raise Refused("An argument is not known (--help lists them). The key is taken from the environment only.")
+    return asked
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def checked(asked: argparse.Namespace, key: str) -> None:
+    """Raises `Refused` for what is missing or cannot be right."""
+    given = {"STRIPE_API_KEY": key, "WEBHOOK_URL": asked.webhook_url, "SECRET_ARN": asked.secret_arn}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise Refused(f"Missing: {', '.join(missing)}. They are named as in: make stripe-setup WEBHOOK_URL=https://…")
+    if not _KEY.fullmatch(key):
+        raise Refused("STRIPE_API_KEY is no secret or restricted key (sk_… or rk_…).")
+    if not _whole(asked.webhook_url):
+        raise Refused("WEBHOOK_URL must be a whole address that begins with https://.")
+
+
+def _whole(address: str) -> bool:
+    """On this machine, the local stack's, also without TLS."""
+    try:
+        url = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK))
+
+
+# -- doing it
+
+
+def check(account: Account, wish: Wish, out: Output) -> int:
+    found = findings(account, wish)
+    out.each("found:", found, "bold red")
+    out.say(f"{_count(len(found), 'finding')}." if found else "Stripe is set up as we expect.", "bold")
+    return 1 if found else 0
+
+
+def change(stores: Stores, account: Account, wish: Wish, out: Output, *, dry_run: bool) -> int:
+    unusable = [account.secret.problem] if account.secret.problem else [*mixed(account.secret, wish)]
+    if unusable:  # before anything is made whose secret could not be stored
+        raise Refused(" ".join(unusable))
+    made = plan(account, wish)
+    out.plan(made)
+    ids = {} if dry_run else {one.act: _do(stores, one, out) for one in made.changes}
+    ours = our_configuration(account)
+    _explain_portal(ids.get(Act.CREATE_PORTAL) or (ours["id"] if ours else ""), out)
+    out.say(_summary(made, dry_run=dry_run), "bold")
+    return 1 if made.left else 0
+
+
+def _do(stores: Stores, one: Any, out: Output) -> str:
+    done = stores.do(one)
+    out.say(f"done: {one.act} {done}".rstrip(), "green")
+    return done
+
+
+def _explain_portal(configuration_id: str, out: Output) -> None:
+    if configuration_id:
+        out.say(
+            f"note: the portal configuration {configuration_id} is used by sessions that name it "
+            f"(configuration={configuration_id}), and billing names none yet: its sessions use the account's default "
+            "one, which is saved in Stripe's dashboard (README, Deploying, step 5).",
+            "yellow",
+        )
+
+
+def _summary(made: Plan, *, dry_run: bool) -> str:
+    count = _count(len(made.changes), "change")
+    done = f"A dry run: {count} to make, nothing was changed." if dry_run else f"{count} made."
+    if not made.changes:
+        done = "Nothing to change."
+    return f"{done} {_count(len(made.left), 'thing')} left for you." if made.left else done
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def run(given: Sequence[str], environment: Mapping[str, str], out: Output) -> int:
+    asked = arguments(given, environment)
+    key = environment.get("STRIPE_API_KEY", "").strip()
+    checked(asked, key)
+    if "STRIPE_API_KEY=" in environment.get("MAKEFLAGS", ""):
+        out.say("note: the process list shows a key that make is given as an argument: better export it.", "yellow")
+    base = environment.get("STRIPE_API_BASE", "")
+    mode = "live" if live(key) else "test"
+    out.say(f"Stripe{f' at {base}' if base else ''}, {mode} mode, API version {VERSION}, {asked.webhook_url}")
+    stores = Stores(key, asked.secret_arn, base)
+    prices = [price.strip() for price in asked.prices.split(",") if price.strip()]
+    wish = Wish(asked.webhook_url, live(key), stores.products(prices), asked.retire)
+    account = stores.account(wish)
+    if asked.check:
+        return check(account, wish, out)
+    return change(stores, account, wish, out, dry_run=asked.dry_run)
+
+
+def main(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
+    out = Output()
+    try:
+        return run(given, environment, out)
+    except Refused as error:
+        out.say(str(error), "bold red")
+    except stripe.APIConnectionError:
+        out.say("Stripe cannot be reached: is there a network, and STRIPE_API_BASE right?", "bold red")
+    except stripe.StripeError as error:
+        out.say(f"Stripe refuses: {error.user_message or type(error).__name__} ({error.request_id})", "bold red")
+    except (ClientError, BotoCoreError) as error:
+        out.say(f"AWS: {error}", "bold red")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

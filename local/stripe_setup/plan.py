@@ -1,0 +1,182 @@
+"""What `make stripe-setup` would change, what it leaves to a person, and what its doctor finds: without I/O."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from local.stripe_setup.expected import (
+    MANAGED,
+    RETIRED,
+    VERSION,
+    Account,
+    Act,
+    Change,
+    Difference,
+    Secret,
+    Thing,
+    Wish,
+    differences,
+    enabled,
+    endpoint_in_use,
+    endpoints_beside,
+    live,
+    our_configuration,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`left`: what is not right and only a person can put right. `remarks`: what is good to know."""
+
+    changes: tuple[Change, ...]
+    remarks: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def plan(account: Account, wish: Wish) -> Plan:
+    obstacle = _obstacle(account) if wish.retire else ""
+    changes = [*_endpoint(account, wish), *_portal(account, wish)]
+    if wish.retire and not obstacle:
+        changes += _retire(account)
+    left = [*_unsigned(account), *([obstacle] if obstacle else [])]
+    return Plan(tuple(changes), tuple(_remarks(account, wish)), tuple(left))
+
+
+# -- the endpoint
+
+
+def _endpoint(account: Account, wish: Wish) -> Iterator[Change]:
+    found, wanted = endpoint_in_use(account), wish.endpoint
+    if found is None:
+        yield Change(Act.CREATE_ENDPOINT, "", wanted, tuple(differences({}, wanted)))
+        return
+    different = tuple(differences(found, wanted | {"status": "enabled"}))
+    form = {name: wanted[name] for name in ("enabled_events", "description", "metadata")}
+    if not enabled(found):  # left out otherwise: nobody's decision is touched in passing
+        form["disabled"] = False
+    if different:
+        yield Change(Act.CHANGE_ENDPOINT, found["id"], form, different)
+
+
+def _unsigned(account: Account) -> Iterator[str]:
+    """Stripe tells a signing secret only to whom makes the endpoint."""
+    found = endpoint_in_use(account)
+    if found and not account.secret.signing:
+        yield (
+            f"No signing secret is stored for {found['id']}, and Stripe told it only when the endpoint was made. "
+            "Reveal or roll it in Stripe's dashboard (Webhooks, the endpoint, Signing secret), and put it as "
+            'webhook-secret, ["whsec_…"], into the secret beside the other keys; '
+            "or delete the endpoint there and run this again."
+        )
+
+
+# -- versions follow each other
+
+
+def _obstacle(account: Account) -> str:
+    """Why nothing can be retired now: what stays has to be at work already, and its secret to be known."""
+    stays = endpoint_in_use(account)
+    if stays is None or not enabled(stays):
+        return f"Nothing is retired yet: no endpoint of version {VERSION} was at work before this run."
+    if len(account.secret.signing) < 1 + len(endpoints_beside(account)):
+        return "Nothing is retired yet: fewer signing secrets are stored than endpoints are enabled. Whose is missing?"
+    return ""
+
+
+def _retire(account: Account) -> Iterator[Change]:
+    """The first secret stored is the newest. The others go with an endpoint, not without: one may be being rolled."""
+    form = {"disabled": True, "metadata": MANAGED | {RETIRED: "yes"}}
+    old = endpoints_beside(account)
+    for one in old:
+        yield Change(Act.RETIRE_ENDPOINT, one["id"], form, (Difference("status", "enabled", "disabled"),))
+    count = len(account.secret.signing)
+    before = any(RETIRED in e["metadata"] for e in account.endpoints)  # a run that ended in between
+    if count > 1 and (old or before):
+        yield Change(Act.DROP_SECRETS, "", {}, (Difference("webhook-secret", f"{count} secrets", "the first"),))
+
+
+def _remarks(account: Account, wish: Wish) -> Iterator[str]:
+    stays = endpoint_in_use(account)
+    if stays and not enabled(stays):
+        yield f"{stays['id']} was disabled, by a person or by Stripe after days of failures: it is enabled again."
+    beside = [] if wish.retire and not _obstacle(account) else endpoints_beside(account)
+    for old in beside:
+        yield (
+            f"{old['id']} (version {old['api_version'] or 'of the account'}) is to be disabled, once the endpoint of "
+            f"version {VERSION} has delivered: make stripe-setup … RETIRE=1. Until then events come twice, and are "
+            "applied once."
+        )
+    if wish.products is None:
+        yield "No PRICES are given: whether customers may switch plans stays as it is in the portal configuration."
+
+
+# -- the portal
+
+
+def _portal(account: Account, wish: Wish) -> Iterator[Change]:
+    found, wanted = our_configuration(account), wish.configuration
+    if found is None:
+        yield Change(Act.CREATE_PORTAL, "", wanted, tuple(differences({}, wanted)))
+        return
+    wanted = wanted | {"active": True}
+    different = tuple(differences(found, wanted))
+    if different:
+        yield Change(Act.CHANGE_PORTAL, found["id"], wanted, different)
+
+
+# -- the doctor
+
+
+def findings(account: Account, wish: Wish) -> list[str]:
+    """What in the account is not as we expect; nothing when all is well."""
+    return [*_of_endpoints(account, wish), *_of_secret(account, wish), *_of_portal(account, wish)]
+
+
+def _of_endpoints(account: Account, wish: Wish) -> Iterator[str]:
+    there = [e for e in account.endpoints if RETIRED not in e["metadata"]]
+    if not there:
+        yield f"No webhook endpoint is at {wish.url}."
+        return
+    at_work = [e["id"] for e in there if enabled(e)]
+    if len(at_work) > 1:
+        yield f"Several endpoints are enabled at {wish.url}, and every event comes to each: {', '.join(at_work)}."
+    seen = endpoint_in_use(account) or max(there, key=enabled)
+    yield from _deviations(f"Endpoint {seen['id']}", seen, wish.endpoint | {"status": "enabled"}, wish)
+
+
+def _of_secret(account: Account, wish: Wish) -> Iterator[str]:
+    secret = account.secret
+    if secret.problem:
+        yield secret.problem
+        return
+    yield from mixed(secret, wish)
+    yield from _unsigned(account)
+    at_work = sum(map(enabled, account.endpoints))
+    if 0 < len(secret.signing) < at_work:
+        yield f"{at_work} endpoints are enabled and {len(secret.signing)} signing secrets are stored."
+
+
+def mixed(secret: Secret, wish: Wish) -> Iterator[str]:
+    """The functions' key has to be of the mode of our endpoint: they ignore the other mode's events."""
+    key = secret.value.get("api-key")
+    if not isinstance(key, str) or not key:
+        yield "The secret has no api-key (README, Deploying, step 1)."
+    elif live(key) is not wish.live:
+        yield f"The api-key in the secret is not of {wish.mode} mode, as STRIPE_API_KEY is."
+
+
+def _of_portal(account: Account, wish: Wish) -> Iterator[str]:
+    if not any(c["is_default"] and c["active"] for c in account.configurations):
+        yield "The portal has no default configuration: save it once in the dashboard (README, Deploying, step 5)."
+    found = our_configuration(account)
+    if found is None:
+        yield "The managed portal configuration is missing."
+    else:
+        what = f"Portal configuration {found['id']}"
+        yield from _deviations(what, found, wish.configuration | {"active": True}, wish)
+
+
+def _deviations(what: str, thing: Thing, wanted: Thing, wish: Wish) -> Iterator[str]:
+    if thing["livemode"] is not wish.live:
+        yield f"{what} is not of {wish.mode} mode, as STRIPE_API_KEY is."
+    for difference in differences(thing, wanted):
+        yield f"{what}, {difference}"

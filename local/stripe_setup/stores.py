@@ -1,0 +1,124 @@
+"""Where the set-up is kept: the account at Stripe, and the secret in Secrets Manager. Read, and changed by a plan."""
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+import stripe
+
+from local.stripe_setup.expected import Account, Act, Change, Secret, Thing, Wish, our_configuration
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_TIMEOUT_SECONDS: Final = 30
+_RETRIES: Final = 2
+_PRODUCTS: Final = "features.subscription_update.products"
+
+stripe.enable_telemetry = False
+
+
+class Refused(Exception):
+    """It cannot be done, for a reason that the caller can do something about."""
+
+
+class Stores:
+    """Raises the errors of stripe-python and boto3, and `Refused`. `base`: of Stripe's API, where it is another."""
+
+    def __init__(self, api_key: str, arn: str, base: str = "") -> None:
+        self.stripe = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": base} if base else {},
+            http_client=stripe.RequestsClient(timeout=_TIMEOUT_SECONDS),
+            max_network_retries=_RETRIES,
+        ).v1
+        self._arn = arn
+        region = arn.split(":")[3] if arn.startswith("arn:") and arn.count(":") >= 6 else None
+        self._secrets: SecretsManagerClient = boto3.client("secretsmanager", region_name=region)
+
+    def account(self, wish: Wish) -> Account:
+        endpoints = [e.to_dict() for e in self.stripe.webhook_endpoints.list({"limit": 100}).auto_paging_iter()]
+        listed = self.stripe.billing_portal.configurations.list({"limit": 100}).auto_paging_iter()
+        account = Account([e for e in endpoints if e["url"] == wish.url], [c.to_dict() for c in listed], self.secret())
+        ours = our_configuration(account)
+        if wish.products and ours and not ours["features"]["subscription_update"].get("products"):
+            self._expand(ours)
+        return account
+
+    def _expand(self, configuration: Thing) -> None:
+        """The products may be left out unless they are asked for."""
+        whole = self.stripe.billing_portal.configurations.retrieve(configuration["id"], {"expand": [_PRODUCTS]})
+        configuration["features"] = whole.to_dict()["features"]
+
+    def products(self, prices: list[str]) -> list[Thing] | None:
+        """The portal lists prices by product."""
+        found: dict[str, list[str]] = {}
+        for price_id in prices:
+            price = self.stripe.prices.retrieve(price_id)
+            if price.recurring is None or not price.active:
+                raise Refused(f"{price_id} is not an active, recurring price: nobody can switch to it.")
+            product = price.product if isinstance(price.product, str) else price.product.id
+            found.setdefault(product, []).append(price.id)
+        return [{"product": product, "prices": of} for product, of in found.items()] or None
+
+    def secret(self) -> Secret:
+        try:
+            text = self._secrets.get_secret_value(SecretId=self._arn).get("SecretString", "")
+        except self._secrets.exceptions.ResourceNotFoundException:
+            return Secret(problem="The secret is not there, or empty: make it first (README, Deploying, step 1).")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        signing = value.get("webhook-secret") or [] if isinstance(value, dict) else None
+        if not isinstance(signing, str | list) or not all(isinstance(one, str) for one in signing):
+            return Secret(problem='The secret is not {"api-key": "…", "webhook-secret": ["…"]} (README, step 1).')
+        return Secret(value)
+
+    # -- changing it
+
+    def create_endpoint(self, form: Any) -> str:
+        """Its secret is told just now: an endpoint whose secret cannot be stored is taken away again."""
+        made = self.stripe.webhook_endpoints.create(form)
+        try:
+            assert made.secret, "Stripe tells it at creation"
+            self._sign_with([made.secret, *self.secret().signing])
+        except BaseException:
+            self._take_away(made.id)
+            raise
+        return made.id
+
+    def _take_away(self, endpoint_id: str) -> None:
+        try:
+            self.stripe.webhook_endpoints.delete(endpoint_id)
+        except stripe.StripeError as error:
+            raise Refused(
+                f"{endpoint_id} was made, but its secret could not be stored, nor it be deleted: delete it at Stripe."
+            ) from error
+
+    def drop_secrets(self) -> None:
+        self._sign_with(self.secret().signing[:1])
+
+    def _sign_with(self, secrets: list[str]) -> None:
+        """Every other key of the secret stays as it is at this moment."""
+        stored = self.secret()
+        if stored.problem:
+            raise Refused(stored.problem)
+        value = json.dumps(stored.value | {"webhook-secret": secrets})
+        self._secrets.put_secret_value(SecretId=self._arn, SecretString=value)
+
+    def do(self, change: Change) -> str:
+        """The id of what was changed."""
+        form: Any = change.form
+        match change.act:
+            case Act.CREATE_ENDPOINT:
+                return self.create_endpoint(form)
+            case Act.CHANGE_ENDPOINT | Act.RETIRE_ENDPOINT:
+                return self.stripe.webhook_endpoints.update(change.id, form).id
+            case Act.CREATE_PORTAL:
+                return self.stripe.billing_portal.configurations.create(form).id
+            case Act.CHANGE_PORTAL:
+                return self.stripe.billing_portal.configurations.update(change.id, form).id
+            case Act.DROP_SECRETS:
+                self.drop_secrets()
+        return change.id
