@@ -101,6 +101,7 @@ def charge(store: Store, intent: Object) -> Object:
         captured=True,
         currency=intent["currency"],
         customer=intent["customer"],
+        metadata={**intent["metadata"]},
         paid=True,
         payment_intent=intent["id"],
         payment_method=intent["payment_method"],

@@ -28,10 +28,9 @@ _SESSION = [*_RECURRING, "--add", f"checkout_session:metadata.tenantId={TENANT}"
 _SUBSCRIPTION = ["--add", f"subscription:metadata.tenantId={TENANT}"]
 _INVOICE = ["--add", f"invoice:metadata.tenantId={TENANT}"]
 _INTENT = ["--add", f"payment_intent:metadata.tenantId={TENANT}"]
-_CHARGE = ["--add", f"charge:metadata.tenantId={TENANT}"]
 TRIGGERS = {
     "charge.dispute.created": _INTENT,
-    "charge.refunded": _CHARGE,
+    "charge.refunded": _INTENT,
     "checkout.session.async_payment_failed": _SESSION,
     "checkout.session.async_payment_succeeded": _SESSION,
     "checkout.session.completed": _SESSION,

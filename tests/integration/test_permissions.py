@@ -1,5 +1,6 @@
 """The policy of every function holds exactly what the function does: recorded from its real calls."""
 
+import threading
 from collections import defaultdict
 from typing import Any
 
@@ -25,6 +26,7 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """IAM actions by function, as the functions' own clients call them."""
     seen: dict[str, set[str]] = defaultdict(set)
     running: list[str] = []
+    here = threading.get_ident()
     original = World.run
 
     def run(self: World, name: str, event: dict[str, Any]) -> Any:
@@ -38,6 +40,8 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def noted(self: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        if threading.get_ident() != here:
+            return call(self, operation, params)  # a local stack's, beside
         if running and operation == "TransactWriteItems":
             seen[running[-1]] |= {_WRITES[kind] for item in params["TransactItems"] for kind in item}
         elif running:
