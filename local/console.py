@@ -82,7 +82,8 @@ class Console:
     def _state(self) -> Response:
         held = view.held(self._table)
         values: dict[str, Any] = {"held": held, "timeline": view.timeline(self._stack, held.records)}
-        values["announcements"] = self._stack.announcements
+        # As a consumer hears them, who forgets equal ids: the stream tells a write at least once.
+        values["announcements"] = list({one["id"]: one for one in self._stack.announcements}.values())
         return web.page("console_live.html", server=self._stack.stripe, json=_json, view=view, **values)
 
     @cached_property

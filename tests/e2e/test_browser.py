@@ -168,7 +168,7 @@ def test_time_renews_and_a_card_that_fails_is_seen(page: Page, stack: Stack) -> 
     expect(page.locator("#tenant-late")).to_contain_text("past_due")
 
 
-def test_a_bad_day_is_made_and_survived(page: Page) -> None:
+def test_a_bad_day_is_made_and_survived(page: Page, stack: Stack) -> None:
     page.locator("#copies").select_option("2")
     page.get_by_label("Shuffled").check()
     page.get_by_role("button", name="Set the weather").click()
@@ -179,6 +179,10 @@ def test_a_bad_day_is_made_and_survived(page: Page) -> None:
     badge(page, "storm", "ACTIVE")
     expect(page.locator("#live")).to_contain_text("storm")
     expect(page.locator("#status")).not_to_contain_text("received")
+    assert stack.wait_until_announced(PLATFORM_SECONDS)
+    heard = {said["id"]: (said["type"], said.get("subscriptionId")) for said in stack.announcements}
+    created = [one for one in heard.values() if one[0] == "subscription.created"]
+    assert len(created) == len(set(created)), "announced twice, under two ids"
     picture(page, "console")
 
 
