@@ -226,7 +226,7 @@ def announced(demo: Demo) -> None:
     told = Counter(heard.values())
     for kind, count in told.items():
         demo.console.print(f"  {count:3} {kind}")
-    for kind, count in {"tenant.activated": 1, "invoice.paid": 5, "payment.failed": 2, "tenant.canceled": 1}.items():
+    for kind, count in {"tenant.activated": 1, "invoice.paid": 5, "invoice.overdue": 1, "tenant.canceled": 1}.items():
         demo.that(f"{kind} was announced {count} x", told[kind] == count, f"{told[kind]} times")
 
 

@@ -122,14 +122,16 @@ def test_a_debit_gives_access_days_later(page: Page) -> None:
 
 
 def test_an_invoice_is_paid(page: Page, stack: Stack) -> None:
-    seed.admin(stack, "POST", "/tenants/acme/invoices", {"invoiceId": "inv-acme", **seed.MONEY_DUE})
-    page.get_by_role("button", name="Pay invoice inv-acme").click()
+    seed.admin(stack, "POST", "/tenants/payer/invoices", {"invoiceId": "inv-payer", **seed.MONEY_DUE})
+    subscribe(page, "payer")
+    badge(page, "payer", "ACTIVE")
+    page.get_by_role("button", name="Pay invoice inv-payer").click()
     expect(page.get_by_role("heading", name="Pay 250.00 USD")).to_be_visible()
     picture(page, "payment", 520)
     page.get_by_label("Card number").fill(GOOD)
     page.get_by_role("button", name="Pay 250.00 USD").click()
     page.get_by_role("link", name="Back to the app").click()
-    own = page.locator("#acme-INVOICE-inv-acme")
+    own = page.locator("#payer-INVOICE-inv-payer")
     expect(own).to_contain_text("PAID", timeout=PLATFORM_SECONDS * 1000)
 
 
