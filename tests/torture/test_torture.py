@@ -8,7 +8,7 @@ from tests.torture import quarter
 from tests.torture.faults import figures
 from tests.torture.run import torture
 
-HISTORIES = 120
+HISTORIES = 80
 SEED = 20261123  # the same histories at every run: new ones are looked for by `make torture`
 
 pytestmark = [
