@@ -1,7 +1,6 @@
 """What Lambda does with the table's stream: polls it, hands batches over, and comes again from what failed."""
 
 import threading
-import time
 from typing import Any, Final
 
 import boto3
@@ -86,7 +85,7 @@ class StreamPoller:
                 records, tries = records[failed[0] + 1 :], 0
             elif failed:
                 records = records[failed[0] :]
-                time.sleep(POLL_SECONDS)
+                self._stopped.wait(POLL_SECONDS)
             else:
                 return
 

@@ -6,7 +6,7 @@ from billing.domain.entities import Invoice, InvoiceStatus
 from billing.table import keys
 from billing.table.store import Pointer
 from local.stripe import collecting, invoices, payments, periods
-from tests.integration.test_checkout import refused
+from tests.integration.test_checkout import OUTAGE, killed, refused
 from tests.world import CUSTOMER, TENANT, Answer, World
 
 INVOICE = "inv-001"
@@ -180,7 +180,7 @@ def test_an_invoice_that_stripe_lost(world: World) -> None:
 
 def test_stripe_down(world: World) -> None:
     bring_in(world)
-    world.stripe.fail(500, count=20)
+    world.stripe.fail(500, count=OUTAGE)
     refused(pay(world), 503, "stripe-unavailable")
     world.stripe.failures.clear()
     assert pay(world).status == 200
@@ -198,10 +198,6 @@ def test_a_failure_that_a_killed_call_left_under_its_key_is_healed_by_the_next(
             pay(world)
     assert pay(world).status == 200
     assert len(world.stripe.store.all("payment_intent")) == 1
-
-
-def killed(*_: object) -> None:
-    raise SystemExit
 
 
 def test_card_error_is_402(world: World) -> None:

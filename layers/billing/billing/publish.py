@@ -4,7 +4,6 @@ Every write of an entity is one stream record, told at least once. What it annou
 alone, with ids that do not change: a consumer that forgets equal ids hears each announcement once.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from billing.domain import announcements
 from billing.domain.announcements import VERSION, Announcement
 from billing.domain.entities import Entity, Invoice, Payment, Subscription, Tenant
 from billing.observability import logger, metrics
-from billing.table import items
+from billing.table import items, keys
 from billing.table.store import Table
 
 _KINDS: Final[Mapping[str, type[Entity]]] = {
@@ -52,7 +51,7 @@ def publish(table: Table, bus: Bus, record: Mapping[str, Any]) -> None:
 
 def announcements_of(before: items.Item, after: items.Item) -> list[Announcement]:
     kind = _KINDS.get(after.get("SK", "").split("#")[0])
-    if kind is None or not after["PK"].startswith("TENANT#"):
+    if kind is None or keys.tenant_of(after["PK"]) is None:
         return []
     return announcements.of(items.entity(kind, before) if before else None, items.entity(kind, after))
 
@@ -73,5 +72,4 @@ def detail(said: Announcement, item: items.Item) -> dict[str, Any]:
 
 
 def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps({items.camel(name): value for name, value in fields.items()}))
-    return plain
+    return {items.camel(name): value for name, value in fields.items()}

@@ -56,10 +56,7 @@ def _changed[E: Entity](*names: str) -> Callable[[E | None, E], bool]:
 
 def _scheduled(before: Subscription | None, after: Subscription) -> bool:
     ends = after.cancel_at is not None or after.cancel_at_period_end
-    moved = before is None or (before.cancel_at, before.cancel_at_period_end) != (
-        after.cancel_at,
-        after.cancel_at_period_end,
-    )
+    moved = before is None or _changed(*_CANCEL)(before, after)
     return ends and moved and access.is_live(after.status)
 
 
@@ -73,7 +70,7 @@ def _noticed(before: Subscription | None, after: Subscription) -> bool:
 
 def _attempt_failed(before: Invoice | None, after: Invoice) -> bool:
     """Stripe counts its attempts; the one that succeeds is counted too."""
-    return after.status is not InvoiceStatus.PAID and after.attempt_count > (before.attempt_count if before else 0)
+    return after.status is not InvoiceStatus.PAID and _grew("attempt_count")(before, after)
 
 
 _PLAN: Final = ("plan_id", "stripe_price_id", "quantity")

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from billing.domain.entities import Entity, Invoice, Payment, Plan, Subscription, Tenant
 from billing.table.progress import Progress
 
+_TENANT: Final = "TENANT#"
 FAILED_INDEX: Final = "failed-events"
 TENANT_EVENTS_INDEX: Final = "tenant-events"
 
@@ -26,11 +27,11 @@ class Key(NamedTuple):
 
 
 def tenant(tenant_id: str) -> Key:
-    return Key(f"TENANT#{tenant_id}", "TENANT")
+    return Key(f"{_TENANT}{tenant_id}", "TENANT")
 
 
 def subscription(tenant_id: str, subscription_id: str) -> Key:
-    return Key(f"TENANT#{tenant_id}", f"SUBSCRIPTION#{subscription_id}")
+    return Key(f"{_TENANT}{tenant_id}", f"SUBSCRIPTION#{subscription_id}")
 
 
 def subscriptions(tenant_id: str) -> Key:
@@ -39,11 +40,11 @@ def subscriptions(tenant_id: str) -> Key:
 
 
 def invoice(tenant_id: str, invoice_id: str) -> Key:
-    return Key(f"TENANT#{tenant_id}", f"INVOICE#{invoice_id}")
+    return Key(f"{_TENANT}{tenant_id}", f"INVOICE#{invoice_id}")
 
 
 def payment(tenant_id: str, payment_intent_id: str) -> Key:
-    return Key(f"TENANT#{tenant_id}", f"PAYMENT#{payment_intent_id}")
+    return Key(f"{_TENANT}{tenant_id}", f"PAYMENT#{payment_intent_id}")
 
 
 def plan(plan_id: str) -> Key:
@@ -82,7 +83,6 @@ def of(entity: Entity) -> Key:
 
 # -- the history of a tenant's entities
 
-_TENANT: Final = "TENANT#"
 _REVISION_DIGITS: Final = 10  # so that revisions sort as text
 
 
