@@ -255,11 +255,12 @@ def main() -> int:
 
 def _summary(demo: Demo, seconds: float) -> int:
     deliveries = demo.stripe("GET", "/_control/deliveries")["data"]
-    refused = sum(d["status"] != requests.codes.ok for d in deliveries)
+    lost = sum(d["status"] is None for d in deliveries)
+    refused = sum(d["status"] not in (None, requests.codes.ok) for d in deliveries)
     demo.console.rule("[bold]Summary", align="left")
     demo.console.print(
         f"  {demo.steps} steps, {demo.checks} checks, {len(deliveries)} webhook deliveries "
-        f"({refused} had to be repeated), {seconds:.1f} s"
+        f"({lost} lost, {refused} had to be repeated), {seconds:.1f} s"
     )
     for failure in demo.failures:
         demo.console.print(f"  [red]✗ {failure}[/]")
