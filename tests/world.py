@@ -12,7 +12,7 @@ from werkzeug.routing import Map
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from billing import bootstrap
+from billing import bootstrap, clock
 from billing.domain.entities import Invoice, Payment, Plan, Subscription, Tenant
 from billing.table import keys
 from billing.table.store import Pointer, Table
@@ -87,10 +87,10 @@ class World:
 
     def deliver(self, event: Object, secret: str = WEBHOOK_SECRET) -> Answer:
         """As Stripe does: freshly signed."""
-        return self.invoke("stripe_webhook", delivery(json.dumps(event).encode(), secret, int(time.time())))
+        return self.invoke("stripe_webhook", delivery(json.dumps(event).encode(), secret, clock.seconds()))
 
     def deliver_raw(self, signed: bytes, secret: str = WEBHOOK_SECRET, **changes: Any) -> Answer:
-        return self.invoke("stripe_webhook", delivery(signed, secret, int(time.time())) | changes)
+        return self.invoke("stripe_webhook", delivery(signed, secret, clock.seconds()) | changes)
 
     def deliver_new(self) -> list[Answer]:
         """Every event that the stand-in made since the last call, in its order."""

@@ -14,9 +14,10 @@ from unittest.mock import patch
 
 import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from botocore.config import Config
 from werkzeug.serving import make_server
 
-from billing import bootstrap
+from billing import bootstrap, clock
 from billing.domain.entities import Plan
 from billing.observability import logger, metrics
 from billing.table import items, keys
@@ -25,7 +26,8 @@ from billing.webhook.inbox import Fetcher
 from local import template, tokens
 from local.aws import CREDENTIALS, REGION
 from local.dynamodb_local import DynamoDBLocal
-from local.stack import Quiet, _free_port
+from local.ports import free_port
+from local.stack import Quiet
 from local.stripe import store as ids
 from local.stripe.api_catalogue import recurring
 from local.stripe.server import StripeServer
@@ -33,6 +35,8 @@ from local.stripe.store import Store
 from tests.torture import faults
 from tests.world import WEBHOOK_SECRET, World
 
+START: Final = 1_795_435_200.0  # of every history, in Unix seconds: the platform and Stripe have no other clock
+UNHURRIED: Final = 600.0  # seconds: what is slow is the machine, and no adversary
 PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
 
 
@@ -75,12 +79,12 @@ class Harness:
     def __init__(self, world: World, streams: Streams) -> None:
         self.world = world
         self.streams = streams
-        self.time = 0.0
+        self.time = START
 
     def new_history(self, number: int) -> Store:
         """An empty Stripe, but for the prices. Its ids are in the same order whenever the history comes again."""
         ids.chance = Ids(number)
-        self.time = 1_795_435_200.0
+        self.time = START
         store = Store(lambda _: None, lambda: self.time)
         self.world.stripe.replace_store(store)
         for price_id in PLANS:
@@ -106,7 +110,7 @@ def running() -> Iterator[Harness]:
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="torture-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        dynamodb = DynamoDBLocal(tokens.STATE / "dynamodb-local", _free_port())
+        dynamodb = DynamoDBLocal(tokens.STATE / "dynamodb-local", free_port())
         stack.callback(dynamodb.close)
         server = StripeServer("sk_test_local", "https://checkout.stripe.com")
         listener = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
@@ -138,6 +142,8 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
     stack.callback(logger.setLevel, logging.INFO)
     bootstrap.reset()
     stack.callback(bootstrap.reset)
+    stack.enter_context(patch.object(bootstrap, "_BOTO", Config(read_timeout=UNHURRIED)))
+    stack.enter_context(patch("billing.stripe_api.READ_SECONDS", UNHURRIED))
     stack.enter_context(patch.object(bootstrap, "fetch", _counted(bootstrap.fetch)))
     stack.enter_context(patch.object(type(metrics), "flush_metrics", lambda self, *_, **__: self.clear_metrics()))
     client = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION)
@@ -152,4 +158,6 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
         table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
     faults.fail = server.fail
-    return Harness(World(server, table, "", functions), Streams(streams, arn))
+    harness = Harness(World(server, table, "", functions, timeout=3 * UNHURRIED), Streams(streams, arn))
+    stack.enter_context(patch.object(clock, "seconds", lambda: int(harness.time)))
+    return harness

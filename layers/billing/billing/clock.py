@@ -9,5 +9,10 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def seconds() -> int:
+    """Now, in Unix seconds."""
+    return int(time.time())
+
+
 def now() -> str:
-    return iso(time.time())
+    return iso(seconds())

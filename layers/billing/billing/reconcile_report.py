@@ -1,6 +1,5 @@
 """What a reconciliation found and did: for its caller, the log and the metrics."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from billing import clock
 from billing.errors import StripeRateLimited
 from billing.observability import logger, metrics
 from billing.sync import Found
@@ -42,7 +42,7 @@ class Report:
 
     def miss(self, created: int) -> None:
         self.missed += 1
-        self.late += created < time.time() - LATE_SECONDS
+        self.late += created < clock.seconds() - LATE_SECONDS
 
     def found(self, found: Found) -> None:
         self.compared += 1

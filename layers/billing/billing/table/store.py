@@ -132,7 +132,7 @@ class Table:
     def open_record(self, record: Record) -> Record | None:
         """Writes the record if the event is new (None), else returns the one that is there."""
         item = items.attributes(record) | keys.event(record.event_id)._asdict()
-        item["expiresAt"] = int(time.time()) + RETENTION_SECONDS
+        item["expiresAt"] = clock.seconds() + RETENTION_SECONDS
         try:
             self._client.put_item(
                 TableName=self._name,

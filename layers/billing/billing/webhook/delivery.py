@@ -1,10 +1,10 @@
 """A delivery of Stripe's: authenticate the bytes, read the event, hand it to the inbox."""
 
-import time
 from typing import Final
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from billing import clock
 from billing.errors import BodyTooLarge, InvalidSignature
 from billing.observability import logger, metrics
 from billing.secret import SecretStore
@@ -36,12 +36,12 @@ def accept(table: Table, secrets: SecretStore, fetch: Fetcher, body: bytes, head
 def _authenticate(secrets: SecretStore, body: bytes, header: str) -> None:
     try:
         try:
-            signature.verify(body, header, secrets.read().webhook_secrets, time.time())
+            signature.verify(body, header, secrets.read().webhook_secrets, clock.seconds())
         except UnknownSecret:
             fresh = secrets.refresh()  # the secret may have been rolled since it was cached
             if fresh is None:
                 raise
-            signature.verify(body, header, fresh.webhook_secrets, time.time())
+            signature.verify(body, header, fresh.webhook_secrets, clock.seconds())
     except InvalidSignature:
         metrics.add_metric("InvalidSignature", MetricUnit.Count, 1)
         raise
