@@ -3,16 +3,17 @@
 from typing import Any, Final
 
 from local.stripe.errors import invalid
-from local.stripe.store import Object, Store
+from local.stripe.store import DAY, Object, Store
 from local.stripe.subscriptions import ENDED
 
+KEPT_DAYS: Final = 30  # of events: https://docs.stripe.com/api/events
 _PAGING: Final = ("limit", "starting_after", "ending_before", "expand")
 _ONE_OF: Final = {"lookup_keys": "lookup_key", "types": "type", "ids": "id"}
 
 
 def listed(kind: str, path: str, store: Store, form: Object, _: str) -> Object:
     """A page of the objects that the filters let through, newest first."""
-    found = [thing for thing in store.all(kind) if _passes(thing, form)]
+    found = [thing for thing in store.all(kind) if is_kept(store, thing) and _passes(thing, form)]
     if kind == "subscription" and "status" not in form:
         found = [thing for thing in found if thing["status"] != "canceled"]
     limit = form.get("limit", 10)
@@ -26,6 +27,11 @@ def listed(kind: str, path: str, store: Store, form: Object, _: str) -> Object:
         start = max(0, end - limit)
         return _page(found[start:end], path, more=start > 0)
     return _page(found[start : start + limit], path, more=len(found) > start + limit)
+
+
+def is_kept(store: Store, thing: Object) -> bool:
+    """Whether the API still has it: events are there for 30 days."""
+    return bool(thing["object"] != "event" or thing["created"] >= store.now() - KEPT_DAYS * DAY)
 
 
 def _page(data: list[Object], path: str, *, more: bool) -> Object:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Final
 
 from local.stripe import api_account, api_billing, api_catalogue, api_checkout, api_payments, document
-from local.stripe.lists import listed
+from local.stripe.errors import missing
+from local.stripe.lists import is_kept, listed
 from local.stripe.plain import Operation, change
 from local.stripe.store import Object, Store
 
@@ -62,7 +63,10 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
 
 
 def _get(kind: str, store: Store, _: Object, id: str) -> Object:
-    return store.get(kind, id)
+    found = store.get(kind, id)
+    if not is_kept(store, found):
+        raise missing(kind, id)
+    return found
 
 
 def _change(kind: str, store: Store, form: Object, id: str) -> Object:

@@ -262,7 +262,11 @@ def test_a_deleted_customer_takes_its_subscriptions_along(life: Life) -> None:
 
 def test_the_events_api(life: Life) -> None:
     life.subscribe()
+    first = life.api.events.list({"type": "invoice.paid"}).data[0]
     life.advance(31)
+    with pytest.raises(stripe.InvalidRequestError, match="No such event"):
+        life.api.events.retrieve(first.id)  # kept for 30 days
+    life.subscribe()
     paid = life.api.events.list({"type": "invoice.paid"}).data
     assert {event.type for event in paid} == {"invoice.paid"}
     assert len(paid) == 2
@@ -271,11 +275,11 @@ def test_the_events_api(life: Life) -> None:
     ]
     created: Any = {"gt": paid[1].created}
     assert paid[1].id not in {e.id for e in life.api.events.list({"created": created, "limit": 100}).data}
-    updated = next(e for e in life.server.store.all("event") if e["type"] == "customer.subscription.updated")
-    assert "items" in updated["data"]["previous_attributes"]
+    updates = life.server.store.all("event", type="customer.subscription.updated")
+    updated = next(e for e in updates if "items" in e["data"]["previous_attributes"])
     assert updated["request"] == {"id": None, "idempotency_key": None}
-    first = life.server.store.all("event", type="customer.subscription.created")[0]
-    assert first["request"]["id"].startswith("req_")
+    created = life.server.store.all("event", type="customer.subscription.created")[0]
+    assert created["request"]["id"].startswith("req_")
 
 
 def test_a_debit_that_fails_days_later_is_dunned(life: Life) -> None:

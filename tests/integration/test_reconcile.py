@@ -15,16 +15,17 @@ from pydantic import ValidationError
 
 from billing import bootstrap, deadline, reconcile, stripe_api
 from billing.background import Background
-from billing.domain.entities import InvoiceStatus, TenantStatus
+from billing.domain.entities import InvoiceStatus, PaymentStatus, TenantStatus
 from billing.table import keys
 from billing.table.progress import Progress
 from billing.table.records import RecordStatus
 from billing.webhook.effects import EFFECTS
-from local.stripe import periods, subscriptions
+from local.stripe import collecting, payments, periods, subscriptions
+from local.stripe.errors import ApiError
 from local.stripe.store import Object
 from local.template import ROOT
 from local.worker import Context, load
-from tests.integration.effects import first_subscription, only_subscription, state
+from tests.integration.effects import first_subscription, only_subscription, own_invoice, state
 from tests.integration.test_checkout import refused
 from tests.world import World
 
@@ -244,11 +245,13 @@ def test_a_change_whose_event_is_lost_for_good_is_repaired(true: World) -> None:
     periods.renew(true.stripe.store, first_subscription(true))
     true.stripe.store.forget("event")
     report = run(true)
-    assert (report["missed"], report["repaired"]) == (0, 2)
+    assert (report["missed"], report["repaired"]) == (0, 3)
     assert report["differing"] == {
         "subscription.currentPeriodStart": 1,
         "subscription.currentPeriodEnd": 1,
+        "payment": 1,
         "invoice": 1,
+        "payment.invoiceId": 1,
     }
     assert run(true)["differing"] == {}
 
@@ -261,6 +264,55 @@ def test_open_invoices_however_old(true: World) -> None:
     recorded = true.invoice(invoice["id"])
     assert recorded
     assert recorded.status is InvoiceStatus.OVERDUE
+
+
+def test_a_payment_of_which_no_event_is_left(true: World) -> None:
+    intent = own_invoice(true, 5000)
+    collecting.confirm_intent(true.stripe.store, intent, "pm_card_visa")
+    [charge] = true.stripe.store.all("charge", payment_intent=intent["id"])
+    payments.refund(true.stripe.store, charge, 1000)
+    true.stripe.store.forget("event")
+    assert run(true)["differing"] == {"payment": 1, "invoice.status": 1, "invoice.amountPaid": 1} | {
+        "invoice.amountRemaining": 1
+    }
+    payment, invoice = true.payment(intent["id"]), true.invoice("inv-001")
+    assert payment
+    assert invoice
+    assert (payment.status, payment.amount_refunded, payment.invoice_id) == ("SUCCEEDED", 1000, "inv-001")
+    assert (invoice.status, invoice.amount_paid) == (InvoiceStatus.PAID, 5000)
+    payments.dispute(true.stripe.store, charge)
+    true.stripe.store.forget("event")
+    assert run(true)["differing"] == {"payment.disputed": 1}
+    assert run(true)["differing"] == {}
+
+
+def test_a_payment_that_was_not_tried_is_on_no_record(true: World) -> None:
+    intent = own_invoice(true, 5000)
+    compared = run(true)["compared"]
+    assert true.payment(intent["id"]) is None
+    with pytest.raises(ApiError):
+        collecting.confirm_intent(true.stripe.store, intent, "pm_card_chargeDeclined")
+    true.stripe.store.forget("event")
+    assert run(true)["compared"] == compared + 1
+    failed = true.payment(intent["id"])
+    assert failed
+    assert failed.status is PaymentStatus.FAILED
+
+
+@pytest.mark.parametrize(("days", "found"), [(29, 0), (31, 1), (None, 1)])
+def test_what_no_event_tells_any_more_is_compared_from_the_beginning(true: World, days: int | None, found: int) -> None:
+    """`days`: how long ago the last complete run began, None for never; events are kept for 30."""
+    invoice = periods.renew(true.stripe.store, first_subscription(true))
+    [intent] = [i for i in true.stripe.store.all("payment_intent") if true.payment(i["id"]) is None]
+    for old in (invoice, intent):
+        old["created"] -= 100 * DAY
+    true.stripe.store.forget("event")
+    stored = progress(true)
+    assert stored
+    since = None if days is None else int(time.time()) - days * DAY
+    true.table.write([replace(stored, events_since=since)])
+    differing = run(true)["differing"]
+    assert (differing.get("invoice", 0), differing.get("payment", 0)) == (found, found)
 
 
 def test_a_final_state_is_for_a_human(true: World) -> None:
@@ -308,7 +360,7 @@ def test_a_dry_run_writes_nothing(lost: World) -> None:
     report = run(lost, dry_run=True)
     assert items(lost) == before
     assert (report["dryRun"], report["complete"], report["missed"]) == (True, True, len(handled(lost)))
-    assert report["differing"] == {"subscription": 1, "invoice": 1, "tenant.status": 1} | {
+    assert report["differing"] == {"subscription": 1, "payment": 1, "invoice": 1, "tenant.status": 1} | {
         "tenant.currentSubscriptionId": 1
     }
     assert report["repaired"] == 0
@@ -343,7 +395,7 @@ def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
     assert stored
     assert (stored.phase, stored.cursor) == ("subscriptions", "sub_2")
     report = run(true)
-    assert (report["complete"], report["compared"]) == (True, 4)  # three subscriptions and an invoice
+    assert (report["complete"], report["compared"]) == (True, 5)  # three subscriptions, a payment and an invoice
     assert (report["seen"], report["differing"]) == (0, {"subscription.quantity": 1})
     assert pages[2] == {"starting_after": "sub_2"}
 
@@ -352,6 +404,13 @@ def test_a_cursor_that_is_gone_begins_its_list_again(true: World) -> None:
     stored = progress(true)
     assert stored
     true.table.write([replace(stored, phase="open-invoices", cursor="in_gone", began_at=int(time.time()))])
+    assert run(true)["complete"]
+
+
+def test_a_run_that_was_cut_off_by_another_version_begins_anew(true: World) -> None:
+    stored = progress(true)
+    assert stored
+    true.table.write([replace(stored, phase="of-old", cursor="in_1")])
     assert run(true)["complete"]
 
 

@@ -58,8 +58,9 @@ def test_expanded_fields_are_read_like_ids() -> None:
     canceled = {"status": "canceled", "payment": {"type": "payment_intent", "payment_intent": "pi_0"}}
     assert payloads.invoice_intents({**new, "payments": {"data": [canceled, payment]}}) == ("pi_1",)
     intent = read(EVENTS / "payment_intent.succeeded.json")["data"]["object"]
-    expanded = {**intent, "latest_charge": {"id": intent["latest_charge"]}}
-    assert payloads.payment_fields(expanded) == payloads.payment_fields(intent)
+    charge = {"id": intent["latest_charge"], "amount_refunded": 100, "disputed": True}
+    refunded = {"amount_refunded": 100, "disputed": True}
+    assert payloads.payment_fields({**intent, "latest_charge": charge}) == payloads.payment_fields(intent) | refunded
     charges = {**intent, "latest_charge": None, "charges": {"data": [{"id": "ch_old"}]}}
     assert payloads.payment_fields(charges)["stripe_charge_id"] == "ch_old"
 

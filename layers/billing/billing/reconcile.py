@@ -1,4 +1,7 @@
-"""The table is compared with Stripe, and repaired: events that never came, then every subscription, then invoices.
+"""The table is compared with Stripe, and repaired: events that never came, then subscriptions, payments and invoices.
+
+Stripe keeps events for 30 days. What they cannot tell, as no run was complete for longer, its objects tell: then all
+of them are compared, and otherwise the recent ones.
 
 Nothing here is locked, and everything may be done twice: events go through the webhook's inbox, objects are written on
 the revisions that were read. A run goes on where the last one was cut off (`table/progress.py`), as it stops before the
@@ -30,7 +33,9 @@ type Object = dict[str, Any]
 OVERLAP_SECONDS: Final = 2 * 3600  # clocks differ, and an event may be listed after one that is younger
 KEPT_SECONDS: Final = 30 * 24 * 3600  # what Stripe keeps of its events: https://docs.stripe.com/api/events
 HOLD_SECONDS: Final = 3 * 24 * 3600  # an event that fails is tried again for as long as Stripe would try
-RECENT_SECONDS: Final = 35 * 24 * 3600  # invoices: as far back as the table can be restored to, point in time
+RECENT_SECONDS: Final = (
+    35 * 24 * 3600
+)  # payments and invoices: as far back as the table can be restored to, point in time
 MAX_TYPES: Final = 20  # that one list of events takes
 
 _EVENTS: Final = "events"
@@ -70,7 +75,7 @@ class _Walk:
 
     def go(self) -> None:
         stored = self._table.get(Progress, keys.progress()) or Progress()
-        goes_on = stored.phase and not self._report.dry_run
+        goes_on = stored.phase in _PHASES[:-1] and not self._report.dry_run
         progress = stored if goes_on else _begun(stored)
         while progress.phase:
             _check_time()
@@ -156,11 +161,12 @@ class _Walk:
 
     def _page(self, progress: Progress) -> Page:
         after = {"starting_after": progress.cursor} if progress.cursor else {}
-        created = {"gte": progress.began_at - RECENT_SECONDS}
+        created = {"gte": progress.objects_since}
         lists: dict[str, Callable[[], Page]] = {
             "subscriptions": lambda: self._stripe.list_subscriptions(**after),
+            "payments": lambda: self._stripe.list_payment_intents(created=created, **after),
             "open-invoices": lambda: self._stripe.list_invoices(status="open", **after),
-            "recent-invoices": lambda: self._stripe.list_invoices(created=created, **after),
+            "invoices": lambda: self._stripe.list_invoices(created=created, **after),
         }
         return self._patiently(lists[progress.phase])
 
@@ -194,19 +200,29 @@ def _check_time(wait: float = 0) -> None:
 
 # -- the way of a run
 
-# Which of a phase's objects it compares: drafts are on no record, and open invoices have a phase of their own.
+
+def _has_failed(intent: Object) -> bool:
+    return intent["status"] == "requires_payment_method" and intent["last_payment_error"] is not None
+
+
+# Which of a phase's objects it compares: what was not tried yet is on no record, drafts neither, and open invoices have
+# a phase of their own. Payments come before the invoices, which tie them.
 _CONCERNS: Final[Mapping[str, Callable[[Object], bool]]] = {
     "subscriptions": lambda _: True,
+    "payments": lambda intent: intent["status"] == "succeeded" or _has_failed(intent),
     "open-invoices": lambda _: True,
-    "recent-invoices": lambda invoice: invoice["status"] not in ("draft", "open"),
+    "invoices": lambda invoice: invoice["status"] not in ("draft", "open"),
 }
 _PHASES: Final = (_EVENTS, *_CONCERNS, "")
 
 
 def _begun(stored: Progress) -> Progress:
-    now = int(time.time())
-    since = max(now - KEPT_SECONDS, (stored.events_since or 0) - OVERLAP_SECONDS)
-    return replace(stored, phase=_EVENTS, cursor=str(since), began_at=now, held_at=None)
+    now = clock.seconds()
+    kept = now - KEPT_SECONDS
+    since = (stored.events_since or 0) - OVERLAP_SECONDS
+    objects_since = now - RECENT_SECONDS if since >= kept else 0
+    cursor = str(max(since, kept))
+    return replace(stored, phase=_EVENTS, cursor=cursor, began_at=now, objects_since=objects_since, held_at=None)
 
 
 def _next(progress: Progress) -> Progress:

@@ -166,7 +166,7 @@ class StripeApi:
         retrieve: dict[str, Callable[[], Any]] = {
             "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
             "invoice": lambda: self._v1.invoices.retrieve(object_id, {"expand": ["payments"]}),
-            "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id),
+            "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id, {"expand": ["latest_charge"]}),
             "charge": lambda: self._v1.charges.retrieve(object_id),
         }
         began = monotonic()
@@ -204,6 +204,12 @@ class StripeApi:
         """With their payments, as `fetch` reads one."""
         with _calling("invoices.list"):
             return _page(self._v1.invoices.list({"limit": PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
+
+    def list_payment_intents(self, **filters: Any) -> Page:
+        """With their charges, as `fetch` reads one."""
+        with _calling("payment_intents.list"):
+            expand = ["data.latest_charge"]
+            return _page(self._v1.payment_intents.list({"limit": PAGE, "expand": expand, **filters}))  # type: ignore[arg-type]
 
     # -- the state of a checkout
 

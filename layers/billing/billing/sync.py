@@ -18,11 +18,23 @@ from billing.table.store import Table
 from billing.webhook import account as accounts
 from billing.webhook import payloads
 from billing.webhook.account import Account
-from billing.webhook.effects import EFFECTS, Effect, Fetch, Outcome, invoice_changed, subscription_changed
+from billing.webhook.effects import (
+    EFFECTS,
+    Effect,
+    Fetch,
+    Outcome,
+    invoice_changed,
+    payment_intent_changed,
+    subscription_changed,
+)
 from billing.webhook.inbox import Fetcher
 from billing.webhook.payloads import Event, Payload, Snapshot
 
-_EFFECTS: Final[Mapping[str, Effect]] = {"subscription": subscription_changed, "invoice": invoice_changed}
+_EFFECTS: Final[Mapping[str, Effect]] = {
+    "subscription": subscription_changed,
+    "payment_intent": payment_intent_changed,
+    "invoice": invoice_changed,
+}
 _COMPLETED: Final = "checkout.session.completed"
 _BUSY: Final = "The same records are being changed by others; try again."
 
@@ -39,7 +51,7 @@ class Found:
 
 
 def with_stripe(table: Table, fetch: Fetcher, thing: Payload, *, dry_run: bool = False) -> Found:
-    """Compares one subscription or invoice, as a list of Stripe's has it, with the table, and repairs the difference.
+    """Compares a subscription, PaymentIntent or invoice, as a list of Stripe's has it, with the table, and repairs it.
 
     What was listed is only a hint, as it may be older than the table: where it differs, Stripe is asked for the object.
     Raises `Unresolved` when the table holds a final state that Stripe does not have: no event undoes one either, so

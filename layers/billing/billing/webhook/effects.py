@@ -311,12 +311,7 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
         amount=charge["amount"],
         currency=charge["currency"],
     )
-    after = replace(
-        payment,
-        stripe_charge_id=charge_id,
-        amount_refunded=charge["amount_refunded"],
-        disputed=bool(charge.get("disputed")),
-    )
+    after = replace(payment, stripe_charge_id=charge_id, **payloads.charge_fields(charge))
     return OUT_OF_DATE if after == known else applied(after)
 
 

@@ -189,6 +189,7 @@ def payment_fields(intent: Payload) -> dict[str, Any]:
         "stripe_charge_id": _charge(intent),
         "failure_code": None if succeeded else error.get("decline_code") or error.get("code"),
         "failure_message": None if succeeded else error.get("message"),
+        **charge_fields(intent.get("latest_charge")),
     }
 
 
@@ -217,6 +218,13 @@ def _charge(intent: Payload) -> str | None:
 
 
 # -- charges
+
+
+def charge_fields(charge: Any) -> dict[str, Any]:
+    """What was taken back of a payment, where its charge is there as an object and not as an id."""
+    if not isinstance(charge, Mapping):
+        return {}
+    return {"amount_refunded": charge["amount_refunded"], "disputed": bool(charge.get("disputed"))}
 
 
 def charge_of(thing: Payload) -> str | None:
