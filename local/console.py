@@ -50,8 +50,7 @@ class Console:
         """Other sites may make the reader's browser ask, by a form (Origin) or a name that leads here (Host)."""
         if _host_name(request) not in _LOOPBACK | {urlsplit(self._stack.api_url).hostname}:
             return "The console answers to its own address only."
-        origin = request.headers.get("Origin")
-        if request.method == "POST" and origin is not None and origin != request.host_url.rstrip("/"):
+        if web.of_another_site(request):
             return "Another site's form is not taken."
         return None
 

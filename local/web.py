@@ -41,6 +41,12 @@ _environment = Environment(
 _environment.filters |= {"money": money, "day": day, "moment": moment}
 
 
+def of_another_site(request: Request) -> bool:
+    """Whether another site's page makes a browser send this form. Browsers name its origin, programs name none."""
+    origin = request.headers.get("Origin")
+    return request.method == "POST" and origin is not None and origin != request.host_url.rstrip("/")
+
+
 def page(template: str, status: int = 200, **values: Any) -> Response:
     text = _environment.get_template(template).render(**values)
     return Response(text, status, _HEADERS, content_type="text/html; charset=utf-8")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -13,6 +13,7 @@ from local.stripe.cards import BANK
 from local.stripe.errors import ApiError, invalid
 from local.stripe.store import DAY, Object, shown
 from local.stripe.webhooks import Weather
+from local.web import of_another_site
 
 if TYPE_CHECKING:
     from local.stripe.server import StripeServer
@@ -52,6 +53,8 @@ class Controls:
 
     def answer(self, request: Request) -> Response:
         try:
+            if of_another_site(request):
+                raise Forbidden
             act, found = self._map.bind_to_environ(request.environ).match()
             form = {**request.args.to_dict(), **request.form.to_dict()}
             if request.method == "GET":  # waiting keeps nobody out: what is waited for may be a call to this server

@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.routing import Map, Rule
@@ -11,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 from local.stripe import pages_checkout, pages_pay, pages_portal
 from local.stripe.errors import ApiError
 from local.stripe.pages_parts import Visit
-from local.web import page, static
+from local.web import of_another_site, page, static
 
 if TYPE_CHECKING:
     from local.stripe.server import StripeServer
@@ -38,18 +37,12 @@ class Pages:
     def _answer(self, request: Request) -> Response:
         if request.path.startswith("/static/"):
             return static(request)
-        _check_origin(request)
+        if of_another_site(request):
+            raise Forbidden("This form was sent from another site.")
         act, found = self._map.bind_to_environ(request.environ).match()
         with self._server.lock:
             answer: Response = act(Visit(self._server.store, request), **found)
             return answer
-
-
-def _check_origin(request: Request) -> None:
-    """Another site's form must not pay or cancel here: the address of a page is all that it takes."""
-    origin = request.headers.get("Origin", "null")
-    if request.method == "POST" and origin != "null" and urlsplit(origin).netloc != request.host:
-        raise Forbidden("This form was sent from another site.")
 
 
 def _problem(status: int, text: str) -> Response:

@@ -35,10 +35,11 @@ def test_forms_of_other_sites_are_not_taken(stack: Stack, headers: dict[str, str
 
 
 def test_pages_of_stripe_take_no_forms_of_other_sites(stack: Stack) -> None:
-    url = f"{stack.stripe_base}/c/pay/cs_none"
-    answer = requests.post(url, headers={"Origin": "https://evil.example.net"}, timeout=TIMEOUT)
-    assert answer.status_code == 403
-    assert requests.get(url, timeout=TIMEOUT).status_code == 404
+    for path in ("/c/pay/cs_none", "/_control/weather"):
+        for origin in ("https://evil.example.net", "null"):
+            answer = requests.post(stack.stripe_base + path, headers={"Origin": origin}, timeout=TIMEOUT)
+            assert answer.status_code == 403
+    assert requests.get(f"{stack.stripe_base}/c/pay/cs_none", timeout=TIMEOUT).status_code == 404
 
 
 def test_text_from_an_address_is_text(stack: Stack) -> None:

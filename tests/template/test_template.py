@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
 from billing import errors, stripe_api
+from billing.bus import SOURCE
+from billing.domain.announcements import TYPES
 from billing.table import keys
 from billing.webhook.effects import EFFECTS
 from local import template
@@ -161,6 +164,21 @@ def test_alarms_listen_to_metrics_that_the_code_emits() -> None:
     for alarm in of_type("AWS::CloudWatch::Alarm").values():
         if alarm["Properties"]["Namespace"] == "Billing":
             assert f'"{alarm["Properties"]["MetricName"]}"' in source
+
+
+def test_operators_hear_what_a_human_must_see() -> None:
+    """moto plays the pattern of the rule; the text is made of what every such announcement has, or may have."""
+    rule = RESOURCES["OperatorRule"]["Properties"]
+    pattern = EventPattern.load(json.dumps(rule["EventPattern"]))
+    heard = {kind for kind in TYPES if pattern.matches_event({"source": SOURCE, "detail-type": kind})}  # type: ignore[typeddict-item]
+    assert heard == {"invoice.overdue", "payment.failed", "payment.disputed", "subscription.duplicate_detected"}
+    [target] = rule["Targets"]
+    told = target["InputTransformer"]
+    schema = json.loads((ROOT / "docs/schemas/announcement.v1.json").read_text())
+    fields = {path.removeprefix("$.detail.") for path in told["InputPathsMap"].values()} - {"$.detail-type"}
+    assert fields <= set(schema["properties"])
+    assert set(re.findall("<([a-z]+)>", told["InputTemplate"])) == set(told["InputPathsMap"])
+    assert "\n" not in json.loads(told["InputTemplate"]), "EventBridge takes one JSON string"
 
 
 def test_samconfig_has_the_environments() -> None:
