@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from billing.table import items
 from local import template
 from local.aws import dynamodb
+from local.web import money
 
 type Items = dict[str, list[dict[str, Any]]]
 
@@ -61,10 +62,6 @@ def grid(account: Items) -> Grid:
 
 def _short(stripe_id: str) -> str:
     return stripe_id if len(stripe_id) <= _SHORT else f"{stripe_id[:9]}…{stripe_id[-4:]}"
-
-
-def money(minor: int, currency: str) -> str:
-    return f"{minor / 100:.2f} {currency.upper()}"
 
 
 def _colored(status: str) -> str:
