@@ -87,6 +87,8 @@ class Harness:
         self.time = START
         store = Store(lambda _: None, lambda: self.time)
         self.world.stripe.replace_store(store)
+        never_reconciled = items.dump({"PK": keys.progress().PK, "SK": keys.progress().SK})
+        self.world.table._client.delete_item(TableName=template.TABLE_NAME, Key=never_reconciled)
         for price_id in PLANS:
             values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"}
             store.create("price", id=price_id, product="prod_1", unit_amount=4900, **values)
@@ -144,6 +146,7 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
     stack.callback(bootstrap.reset)
     stack.enter_context(patch.object(bootstrap, "_BOTO", Config(read_timeout=UNHURRIED)))
     stack.enter_context(patch("billing.stripe_api.READ_SECONDS", UNHURRIED))
+    stack.enter_context(patch("billing.reconcile._WAITS", (0, 0, 0)))
     stack.enter_context(patch.object(bootstrap, "fetch", _counted(bootstrap.fetch)))
     stack.enter_context(patch.object(type(metrics), "flush_metrics", lambda self, *_, **__: self.clear_metrics()))
     client = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION)

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
+from unittest.mock import patch
 
+from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -21,7 +23,7 @@ from billing.domain.entities import Tenant
 from billing.table import keys
 from billing.table.store import Pointer
 from billing.webhook.effects import EFFECTS
-from local.stripe import api_checkout, checkout, collecting, invoices, payments, periods, subscriptions
+from local.stripe import api_checkout, checkout, collecting, invoices, lists, payments, periods, subscriptions
 from local.stripe.cards import BANK
 from local.stripe.errors import ApiError
 from local.stripe.store import Object, Store
@@ -36,6 +38,8 @@ ROUNDS = 5
 INVOICE = "inv-own"
 DUE = 9000
 SUBSCRIPTIONS = 3
+NEVER_KEPT = -1  # days
+FAULTS = {"ClientError", "Contention", "StripeUnavailable", "StripeFailed"}
 
 gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
 which = st.integers(0, 30)
@@ -43,6 +47,8 @@ methods = st.sampled_from(["pm_card_visa", BANK])
 cards = st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined"])
 chances = st.integers(0, 2**32).map(random.Random)
 faults = st.dictionaries(st.integers(1, 10), st.sampled_from(Fault), max_size=2)
+
+faults_of_many_calls = st.dictionaries(st.integers(1, 60), st.sampled_from(Fault), max_size=3)
 
 _numbers = itertools.count(1)
 
@@ -226,6 +232,26 @@ class Life(RuleBasedStateMachine):
     def stripe_delivers_all_at_once(self, chance: random.Random, broken: list[dict[int, Fault]]) -> None:
         self.stripe_delivers(chance, AT_ONCE, broken)
 
+    @exists("event")
+    @rule(
+        chance=chances,
+        number=st.integers(0, AT_ONCE - 2),
+        broken=st.lists(faults_of_many_calls, min_size=1, max_size=2),
+        kept_days=st.sampled_from([lists.KEPT_DAYS, NEVER_KEPT]),
+    )
+    def it_is_reconciled(
+        self, chance: random.Random, number: int, broken: list[dict[int, Fault]], kept_days: int
+    ) -> None:
+        """While events arrive, by one run or two at once, which die on the way and are gone on with, or not.
+
+        By the events that Stripe keeps, or, as if they were too old, by its objects alone.
+        """
+        self._collect()
+        tasks = [Task(self._reconcile, one) for one in broken]
+        with patch.object(lists, "KEPT_DAYS", kept_days):
+            run([*tasks, *self._deliveries(chance, number, [])], chance)
+        self._count(tasks)
+
     def _deliveries(self, chance: random.Random, number: int, broken: list[dict[int, Fault]]) -> list[Task]:
         """Any events, also some that were taken before, and some twice at once."""
         known = self.undelivered * 3 + self.delivered
@@ -242,6 +268,18 @@ class Life(RuleBasedStateMachine):
             self.undelivered.remove(event)
             self.delivered.append(event)
         return answer
+
+    def _reconcile(self) -> None:
+        figures["reconciliations"] += 1
+        with suppress(ClientError):
+            self._report(self.harness.world.run("reconcile_stripe", {}))
+
+    def _report(self, report: Object) -> None:
+        """What a run could not do, it may have been kept from by a fault, and by nothing else."""
+        figures["repaired"] += report["repaired"]
+        figures["found"] += report["missed"]
+        for failed in report["unresolved"]:
+            assert failed["reason"].split(":")[0] in FAULTS, failed
 
     def _checkout(self, plan: str) -> Answer:
         figures["checkouts"] += 1
@@ -277,6 +315,8 @@ class Life(RuleBasedStateMachine):
         for event in chance.sample(self.delivered, min(3, len(self.delivered))):
             assert self._deliver(event).status == 200
         self._check_table()
+        report = self.harness.world.run("reconcile_stripe", {"dryRun": True})
+        assert (report["missed"], report["differing"], report["unresolved"]) == (0, {}, []), report
         self._check_records()
         self._check_stream()
 
