@@ -35,9 +35,11 @@ token: setup ## A token for the local stack: make token TENANT=550e8400; without
 	@$(BIN)/python -m local.tokens $(TENANT)
 
 show: setup ## What the local stack's table holds of a tenant: make show TENANT=550e8400
+	@$(if $(TENANT),,echo 'Whose? make show TENANT=550e8400'; exit 1)
 	@$(BIN)/python -m local.show $(TENANT)
 
 sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
+	@$(if $(EVENT),,echo 'Which? make -s sign EVENT=events/stripe/invoice.paid.json' >&2; exit 1)
 	@$(BIN)/python -m local.sign $(EVENT)
 
 advance: setup ## Moves the local Stripe's time, with all that becomes due: make advance DAYS=35
@@ -46,7 +48,7 @@ advance: setup ## Moves the local Stripe's time, with all that becomes due: make
 weather: setup ## How its webhooks travel: make weather COPIES=2 LATE=3 LOST=0.5 SHUFFLED=true DOWN=true; fair without
 	@$(BIN)/python -m local.control weather copies=$(COPIES) late=$(LATE) lost=$(LOST) shuffled=$(SHUFFLED) down=$(DOWN)
 
-fail: setup ## Its next API calls fail: make fail STATUS=500 COUNT=3, or time out: make fail SECONDS=12
+fail: setup ## Its next API calls (ours are made again once) fail: make fail STATUS=500 COUNT=3, or time out: make fail SECONDS=12 COUNT=2
 	@$(BIN)/python -m local.control failures status=$(STATUS) count=$(COUNT) seconds=$(SECONDS)
 
 roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the one before valid beside it
@@ -59,14 +61,14 @@ stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… S
 types-of-events: setup ## The Stripe event types that are handled, one a line
 	@$(BIN)/python -c 'from billing.webhook.effects import EFFECTS; print(*EFFECTS, sep="\n")'
 
-test: setup ## All tests (those of sam local where a Docker engine answers); some: make test TESTS=tests/unit
+test: setup ## All tests, some eight minutes (what is not there for some of them is told); some: make test TESTS=tests/unit
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
 
 pictures: setup ## The pictures of the README, by the tests that use the pages in Chromium
 	@PICTURES=docs/images $(BIN)/pytest tests/e2e/test_browser.py
 
-torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again
-	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED))
+torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again; WORKERS=3
+	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
 quarter: setup ## 50 tenants, 90 days, half of the webhooks lost, one reconciliation: make quarter TENANTS=50
 	@$(BIN)/python -m tests.torture.quarter $(or $(TENANTS),50) $(if $(SEED),--seed $(SEED))

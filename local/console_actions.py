@@ -139,5 +139,5 @@ def _post(url: str, **request: Any) -> dict[str, Any]:
 def _words(body: Mapping[str, Any]) -> str:
     """Of a problem document, of API Gateway's message, or of Stripe's error."""
     if "title" in body:
-        return f"{body['title']}: {body.get('detail', '')}"
+        return f"{body['title']}: {body.get('detail', '')} ({body.get('requestId')}; logs in .local/logs)"
     return str(body.get("message") or (body.get("error") or {}).get("message") or body)

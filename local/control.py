@@ -4,7 +4,9 @@ The same as the console's buttons; what each takes says `local/stripe/controls.p
 """
 
 import json
+import os
 import sys
+from datetime import UTC, datetime
 
 import requests
 
@@ -19,16 +21,23 @@ def main() -> int:
     form = dict(pair.split("=", 1) for pair in pairs)
     given = {name.lower(): value for name, value in form.items() if value}
     # The secret is also an operator's matter: the console puts it into Secrets Manager.
-    port, path = (Ports().gateway, "/console") if action == "roll-secret" else (Ports().stripe, "/_control")
+    # Where it is, a shell says that sourced stack.env, or by the ports that the stack was started with.
+    if action == "roll-secret":
+        url = f"{os.environ.get('API_URL') or f'http://{LOOPBACK}:{Ports().gateway}'}/console/{action}"
+    else:
+        url = f"{os.environ.get('STRIPE_API_BASE') or f'http://{LOOPBACK}:{Ports().stripe}'}/_control/{action}"
     try:
-        answer = requests.post(
-            f"http://{LOOPBACK}:{port}{path}/{action}", given, timeout=_TIMEOUT_SECONDS, allow_redirects=False
-        )
+        answer = requests.post(url, given, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
     except requests.ConnectionError:
-        print("The local stack does not answer: start it with `make up`.", file=sys.stderr)
+        print(f"The local stack does not answer at {url}: start it with `make up`.", file=sys.stderr)
         return 1
     if answer.status_code == requests.codes.see_other:
         print("The webhook secret is rolled; the one before stays valid beside it.")
+    elif answer.ok and action == "clock":
+        moved = answer.json()
+        print(
+            f"Stripe's time is {datetime.fromtimestamp(moved['now'], UTC):%d %b %Y %H:%M:%S}; {moved['happened']} things became due."
+        )
     else:
         print(json.dumps(answer.json(), indent=2))
     return 0 if answer.ok else 1

@@ -117,6 +117,7 @@ def life(demo: Demo) -> None:
     )
     subscription = demo.account()["SUBSCRIPTION"][0]
     demo.that("its plan is plan-pro", subscription.get("planId") == "plan-pro", str(subscription.get("planId")))
+    demo.console.print("  A second subscription is refused, and the portal pointed to:")
     demo.api(f"stripe/checkout?tenantId={TENANT}&planId=plan-pro", expected=409)
     portal = demo.api(f"stripe/portal?customerId={subscription['stripeCustomerId']}")["portalUrl"]
     demo.that("the portal opens", "/p/session/" in portal, portal)
@@ -165,7 +166,7 @@ def change_and_leave(demo: Demo, subscription_id: str) -> None:
     price = demo.stripe("GET", "/v1/prices?lookup_keys[]=plan-enterprise")["data"][0]["id"]
     change = {"items[0][id]": item, "items[0][price]": price}
     demo.step(
-        "Plan changed in the portal",
+        "The plan is changed at Stripe",
         lambda: demo.stripe("POST", f"/v1/subscriptions/{subscription_id}", **change),
         subscriptions=["active"],
     )
@@ -177,6 +178,7 @@ def change_and_leave(demo: Demo, subscription_id: str) -> None:
         intent = secret.split("_secret_")[0]
         same = demo.api(f"invoices/{INVOICE}/payment-intent")["clientSecret"]
         demo.that("asked again, the same PaymentIntent comes back", same == secret, same)
+        demo.console.print("  a first card is declined, a second one pays")
         demo.stripe("POST", f"/v1/payment_intents/{intent}/confirm", 402, payment_method="pm_card_chargeDeclined")
         demo.stripe("POST", f"/v1/payment_intents/{intent}/confirm", payment_method="pm_card_visa")
 

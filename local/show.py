@@ -4,6 +4,7 @@ import argparse
 import os
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -36,8 +37,10 @@ def account(aws_url: str, tenant_id: str) -> Items:
 
 def grid(account: Items) -> Grid:
     grid = Grid(box=None, padding=(0, 2), header_style="dim")
-    for column in ("", "id", "status", "money", "what"):
-        grid.add_column(column, no_wrap=True)
+    for column in ("", "id", "status"):
+        grid.add_column(column, no_wrap=True, min_width=9)  # in a narrow terminal the others give way
+    for column in ("money", "what"):
+        grid.add_column(column)
     for tenant in account["TENANT"]:
         grid.add_row("tenant", tenant["tenantId"], _colored(tenant["status"]), "", tenant.get("stripeCustomerId", ""))
     for s in account["SUBSCRIPTION"]:
@@ -76,4 +79,10 @@ if __name__ == "__main__":
     parser.add_argument("tenant")
     asked = parser.parse_args()
     url = os.environ.get("AWS_ENDPOINT_URL") or f"http://127.0.0.1:{os.environ.get('AWS_PORT', '5000')}"
-    Console(highlight=False).print(grid(account(url, asked.tenant)))
+    try:
+        found = account(url, asked.tenant)
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"The local stack does not answer at {url}: start it with `make up`.") from error
+    Console(highlight=False).print(
+        grid(found) if any(found.values()) else f"Nothing of tenant {asked.tenant} is there."
+    )

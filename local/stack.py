@@ -198,7 +198,10 @@ class Stack:
         return f"http://{LOOPBACK}:{server}"
 
     def _listen(self, app: Any, host: str, port: int) -> int:
-        server = make_server(host, port, app, threaded=True, request_handler=Quiet)
+        try:
+            server = make_server(host, port, app, threaded=True, request_handler=Quiet)
+        except SystemExit as refused:  # how werkzeug says that the port is taken
+            raise OSError(f"port {port} is taken; choose others by API_PORT, STRIPE_PORT and AWS_PORT.") from refused
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         self._running.callback(server.server_close)

@@ -122,6 +122,11 @@ class Controls:
 
     def _weather(self, form: Form) -> Object:
         """How events travel from now on; what is left out is fair."""
+        for name in ("shuffled", "down"):
+            if form.get(name) not in (None, "", "true", "false"):
+                raise invalid(f"{name} is true or false.", name)
+        if _number(form, "lost") > 1:
+            raise invalid("lost is the share that is lost: 0 to 1.", "lost")
         self._server.webhooks.weather = Weather(
             copies=max(1, int(_number(form, "copies", 1))),
             late=_number(form, "late"),
@@ -134,6 +139,8 @@ class Controls:
     def _fail(self, form: Form) -> Object:
         """The next `count` API calls get `status` after `seconds` (no status: the answer, late)."""
         status, count = int(_number(form, "status")), int(_number(form, "count", 1))
+        if not status and not _number(form, "seconds"):
+            raise invalid("Say how: by a status (429, 500), or by the seconds that it takes.", "status")
         return self._server.fail(status, count, _number(form, "seconds"), form.get("path", "/"))
 
     def _roll_secret(self, _: Form) -> Object:
