@@ -35,9 +35,8 @@ def main() -> int:
         print("The webhook secret is rolled; the one before stays valid beside it.")
     elif answer.ok and action == "clock":
         moved = answer.json()
-        print(
-            f"Stripe's time is {datetime.fromtimestamp(moved['now'], UTC):%d %b %Y %H:%M:%S}; {moved['happened']} things became due."
-        )
+        now = datetime.fromtimestamp(moved["now"], UTC)
+        print(f"Stripe's time is {now:%d %b %Y %H:%M:%S}; {moved['happened']} things became due.")
     else:
         print(json.dumps(answer.json(), indent=2))
     return 0 if answer.ok else 1

@@ -46,11 +46,12 @@ TRIGGERS = {
     "invoice.payment_failed": _INVOICE,
     "invoice.payment_succeeded": _INVOICE,
     "invoice.voided": _INVOICE,
+    "payment_intent.canceled": _INTENT,
     "payment_intent.payment_failed": _INTENT,
     "payment_intent.succeeded": _INTENT,
 }
 # The CLI has no trigger for these.
-UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid", "refund.failed"}
+UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid", "refund.failed", "refund.updated"}
 
 pytestmark = [
     pytest.mark.xdist_group("stack"),

@@ -40,7 +40,7 @@ def waiting(store: Store, thing: Object) -> bool:
     """Whether the bank has still to pay for the checkout that made it, or refused to."""
     for session in store.all("checkout.session", subscription=thing["id"]):
         invoice = store.get("invoice", session["invoice"])
-        return bool(session["payment_status"] == "unpaid" and invoice["status"] != "paid")
+        return bool(session["payment_status"] == "unpaid" and invoice["status"] not in ("paid", "void"))
     return False
 
 
@@ -87,9 +87,9 @@ def payment(store: Store, intent: Object) -> dict[str, Any]:
         if tie["payment"].get("payment_intent") == intent["id"]:
             invoice = tie["invoice"]
     charge = store.get("charge", intent["latest_charge"]) if intent["latest_charge"] else None
-    succeeded = intent["status"] == "succeeded"
+    ended = {"succeeded": "SUCCEEDED", "canceled": "CANCELED"}
     return {
-        "status": "SUCCEEDED" if succeeded else "FAILED",
+        "status": ended.get(intent["status"], "FAILED"),
         "amount": intent["amount"],
         "stripeChargeId": intent["latest_charge"],
         "amountRefunded": charge["amount_refunded"] if charge else 0,

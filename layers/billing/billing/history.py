@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 RETENTION_DAYS: Final = 400
 
-_BOOKKEEPING: Final = frozenset("revision createdAt updatedAt snapshotFrom snapshotAt eventId".split())
+_BOOKKEEPING: Final = frozenset("revision createdAt updatedAt snapshotFrom snapshotAt eventId hostedUrl pdf".split())
 _NO_CHANGES: Final = _BOOKKEEPING.union(keys.Key._fields)
 _SHOWN: Final = "at entity entityId revision changes eventId".split()
 

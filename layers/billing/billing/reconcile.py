@@ -32,6 +32,7 @@ type Object = dict[str, Any]
 
 OVERLAP_SECONDS: Final = 2 * 3600  # clocks differ, and an event may be listed after one that is younger
 KEPT_SECONDS: Final = 30 * 24 * 3600  # what Stripe keeps of its events: https://docs.stripe.com/api/events
+EVENTS_AGAIN_SECONDS: Final = 3000  # a run that goes on with objects after that sees to the new events first
 HOLD_SECONDS: Final = 3 * 24 * 3600  # an event that fails is tried again for as long as Stripe would try
 RECENT_SECONDS: Final = (
     35 * 24 * 3600
@@ -76,7 +77,7 @@ class _Walk:
     def go(self) -> None:
         stored = self._table.get(Progress, keys.progress()) or Progress()
         goes_on = stored.phase in _PHASES[:-1] and not self._report.dry_run
-        progress = stored if goes_on else _begun(stored)
+        progress = _resumed(stored) if goes_on else _begun(stored)
         while progress.phase:
             _check_time()
             after = self._events(progress) if progress.phase == _EVENTS else self._objects(progress)
@@ -157,6 +158,7 @@ class _Walk:
         for thing in things:
             if _CONCERNS[progress.phase](thing):
                 self._compare(thing)
+        progress = replace(progress, objects_failed=progress.objects_failed or self._report.objects_failed)
         return replace(progress, cursor=things[-1]["id"]) if more else _next(progress)
 
     def _page(self, progress: Progress) -> Page:
@@ -209,7 +211,7 @@ def _has_failed(intent: Object) -> bool:
 # a phase of their own. Payments come before the invoices, which tie them.
 _CONCERNS: Final[Mapping[str, Callable[[Object], bool]]] = {
     "subscriptions": lambda _: True,
-    "payments": lambda intent: intent["status"] == "succeeded" or _has_failed(intent),
+    "payments": lambda intent: intent["status"] in ("succeeded", "canceled") or _has_failed(intent),
     "open-invoices": lambda _: True,
     "invoices": lambda invoice: invoice["status"] not in ("draft", "open"),
 }
@@ -221,11 +223,36 @@ def _begun(stored: Progress) -> Progress:
     kept = now - KEPT_SECONDS
     since = (stored.events_since or 0) - OVERLAP_SECONDS
     objects_since = now - RECENT_SECONDS if since >= kept else 0
-    cursor = str(max(since, kept))
-    return replace(stored, phase=_EVENTS, cursor=cursor, began_at=now, objects_since=objects_since, held_at=None)
+    if stored.objects_failed:
+        objects_since = min(objects_since, stored.objects_since)
+    return replace(
+        stored,
+        phase=_EVENTS,
+        cursor=str(max(since, kept)),
+        began_at=now,
+        objects_since=objects_since,
+        objects_failed=False,
+        resume_phase="",
+        resume_cursor="",
+        held_at=None,
+    )
+
+
+def _resumed(stored: Progress) -> Progress:
+    """The run that was cut off. Where its objects take long, or keep failing, the events of meanwhile come first."""
+    now, since = clock.seconds(), stored.began_at - OVERLAP_SECONDS
+    if stored.phase == _EVENTS or stored.began_at > now - EVENTS_AGAIN_SECONDS:
+        return stored
+    if since < now - KEPT_SECONDS:
+        return _begun(stored)
+    waiting = replace(stored, resume_phase=stored.phase, resume_cursor=stored.cursor)
+    return replace(waiting, phase=_EVENTS, cursor=str(since), began_at=now)
 
 
 def _next(progress: Progress) -> Progress:
+    if progress.phase == _EVENTS and progress.resume_phase in _CONCERNS:
+        resumed = replace(progress, phase=progress.resume_phase, cursor=progress.resume_cursor)
+        return replace(resumed, resume_phase="", resume_cursor="")
     return replace(progress, phase=_PHASES[_PHASES.index(progress.phase) + 1], cursor="")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from aws_lambda_powertools.metrics import MetricUnit
 
 from billing import clock
-from billing.errors import StripeRateLimited
+from billing.errors import StripeNotFound, StripeRateLimited, Unresolved
 from billing.observability import logger, metrics
 from billing.sync import Found
 
@@ -37,6 +37,7 @@ class Report:
     unresolved: list[dict[str, str]] = field(default_factory=list)
     unresolved_count: int = 0
     oldest_failed: int | None = None
+    objects_failed: bool = False
     complete: bool = False
     stopped: str = ""
 
@@ -65,6 +66,8 @@ class Report:
             self._note(object_id, kind, f"{type(error).__name__}: {error}"[:MAX_REASON])
             if created is not None:
                 self.oldest_failed = min(created, self.oldest_failed or created)
+            elif not isinstance(error, Unresolved | StripeNotFound):
+                self.objects_failed = True  # it may well be compared another time
 
     def _note(self, object_id: str, kind: str, reason: str) -> None:
         self.unresolved_count += 1

@@ -12,6 +12,11 @@ from billing import deadline
 from billing.deadline import LambdaContext
 from billing.observability import logger, metrics
 
+
+class NoTime(Exception):
+    """The invocation is nearly over: better told than killed, which would have the whole batch come again."""
+
+
 type BatchResponse = PartialItemFailureResponse
 
 
@@ -24,6 +29,8 @@ def each(event: dict[str, Any], context: LambdaContext, act: Callable[[Mapping[s
     logger.append_keys(request_id=context.aws_request_id)
 
     def handled(record: DynamoDBRecord) -> None:
+        if deadline.is_near():
+            raise NoTime("The records that are left come again.")
         try:
             act(record.raw_event)
         except Exception:

@@ -38,6 +38,7 @@ BACKOFF_SECONDS: Final = 1.0  # the SDK sleeps at most this long before its firs
 WORST_CASE_SECONDS: Final = (CONNECT_SECONDS + READ_SECONDS) * (1 + RETRIES) + BACKOFF_SECONDS * RETRIES
 RETRY_AFTER_SECONDS: Final = 5
 PAGE: Final = 100  # of a list, the most that Stripe gives at once
+EXPANDED_PAGE: Final = 50  # with other objects inside, so that Stripe answers within READ_SECONDS
 
 type Page = tuple[list[dict[str, Any]], bool]
 
@@ -165,7 +166,9 @@ class StripeApi:
         """
         retrieve: dict[str, Callable[[], Any]] = {
             "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
-            "invoice": lambda: self._v1.invoices.retrieve(object_id, {"expand": ["payments"]}),
+            "invoice": lambda: self._v1.invoices.retrieve(
+                object_id, {"expand": ["payments.data.payment.payment_intent"]}
+            ),
             "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id, {"expand": ["latest_charge"]}),
             "charge": lambda: self._v1.charges.retrieve(object_id),
         }
@@ -201,15 +204,15 @@ class StripeApi:
             return _page(self._v1.subscriptions.list({"status": "all", "limit": PAGE, **filters}))  # type: ignore[arg-type]
 
     def list_invoices(self, **filters: Any) -> Page:
-        """With their payments, as `fetch` reads one."""
+        """With their payments."""
         with _calling("invoices.list"):
-            return _page(self._v1.invoices.list({"limit": PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
+            return _page(self._v1.invoices.list({"limit": EXPANDED_PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
 
     def list_payment_intents(self, **filters: Any) -> Page:
         """With their charges, as `fetch` reads one."""
         with _calling("payment_intents.list"):
             expand = ["data.latest_charge"]
-            return _page(self._v1.payment_intents.list({"limit": PAGE, "expand": expand, **filters}))  # type: ignore[arg-type]
+            return _page(self._v1.payment_intents.list({"limit": EXPANDED_PAGE, "expand": expand, **filters}))  # type: ignore[arg-type]
 
     # -- the state of a checkout
 

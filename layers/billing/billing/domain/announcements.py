@@ -69,8 +69,8 @@ def _noticed(before: Subscription | None, after: Subscription) -> bool:
 
 
 def _attempt_failed(before: Invoice | None, after: Invoice) -> bool:
-    """Stripe counts its attempts; the one that succeeds is counted too."""
-    return after.status is not InvoiceStatus.PAID and _grew("attempt_count")(before, after)
+    """Stripe counts its attempts; the one that succeeds is counted too. After a void none matters."""
+    return after.status not in (InvoiceStatus.PAID, InvoiceStatus.VOID) and _grew("attempt_count")(before, after)
 
 
 _PLAN: Final = ("plan_id", "stripe_price_id", "quantity")

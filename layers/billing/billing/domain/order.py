@@ -12,6 +12,7 @@ from typing import Any
 from billing.domain.entities import Replica
 
 BOOKKEEPING = frozenset({"revision", "created_at", "updated_at", "snapshot_from", "snapshot_at"})
+PASSING = frozenset({"hosted_url", "pdf"})  # addresses that Stripe makes anew each time that an invoice is read
 
 
 class Verdict(Enum):
@@ -21,8 +22,8 @@ class Verdict(Enum):
 
 
 def content(entity: object) -> dict[str, Any]:
-    """What an entity says, without the fields that say how it got there."""
-    return {f.name: getattr(entity, f.name) for f in fields(entity) if f.name not in BOOKKEEPING}  # type: ignore[arg-type]
+    """What an entity says, without the fields that say how it got there, and those that mean nothing new."""
+    return {f.name: getattr(entity, f.name) for f in fields(entity) if f.name not in BOOKKEEPING | PASSING}  # type: ignore[arg-type]
 
 
 def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:

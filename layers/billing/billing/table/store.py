@@ -57,14 +57,14 @@ class Table:
         """The items that exist, in one round trip (each is consistent by itself, the set is no snapshot)."""
         pending: list[Any] = [items.dump(key._asdict()) for key in dict.fromkeys(wanted)]
         found: dict[Key, items.Item] = {}
-        for attempt in range(_BATCH_TRIES):
-            if not pending:
-                break
-            time.sleep(_BATCH_BACKOFF_SECONDS * attempt)
+        refused = 0
+        while pending and refused < _BATCH_TRIES:
+            time.sleep(_BATCH_BACKOFF_SECONDS * refused)
             answer = self._client.batch_get_item(
                 RequestItems={self._name: {"Keys": pending[:_BATCH], "ConsistentRead": True}}
             )
             left = answer["UnprocessedKeys"].get(self._name)
+            refused = refused + 1 if left else 0
             pending = [*pending[_BATCH:], *(left["Keys"] if left else [])]
             for raw in answer["Responses"].get(self._name, []):
                 item = items.load(raw)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from billing.domain import tenancy
+from billing.domain import access, tenancy
 from billing.domain.entities import (
     CheckoutPayment,
     Entity,
@@ -83,8 +83,10 @@ def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> An
     if verdict is Verdict.FETCH:
         return Fetch("subscription", incoming.stripe_subscription_id)
     after = _next(current, incoming) if verdict is Verdict.APPLY or current is None else current
-    noticed = replace(after, trial_notice=payloads.moment(event.object.get("trial_end")))
-    return OUT_OF_DATE if noticed == current else _subscribed(account, noticed)
+    ends = payloads.moment(event.object.get("trial_end"))
+    if ends and access.is_live(after.status) and ends > (after.trial_notice or ""):
+        after = replace(after, trial_notice=ends)
+    return OUT_OF_DATE if after == current else _subscribed(account, after)
 
 
 def _subscription(account: Account, snapshot: Snapshot) -> Subscription:
@@ -120,6 +122,8 @@ def _with_customer(account: Account, tenant: Tenant, customer_id: str) -> tuple[
 
 # -- Checkout
 
+# Of the checkout's first invoice. Who voids it lets go of the money: from then on Stripe's status alone decides.
+_SETTLES: Final = frozenset({InvoiceStatus.PAID, InvoiceStatus.VOID})
 _STAGE: Final[Mapping[str, CheckoutPayment]] = {
     "checkout.session.async_payment_succeeded": CheckoutPayment.SETTLED,
     "checkout.session.async_payment_failed": CheckoutPayment.FAILED,
@@ -149,7 +153,7 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
 
 
 def _stage(event_type: str, session: payloads.CheckoutSession, invoice: Invoice | None) -> CheckoutPayment:
-    if invoice and invoice.status is InvoiceStatus.PAID:
+    if invoice and invoice.status in _SETTLES:
         return CheckoutPayment.SETTLED
     paid = session.payment_status in ("paid", "no_payment_required")
     return _STAGE.get(event_type, CheckoutPayment.SETTLED if paid else CheckoutPayment.PENDING)
@@ -171,6 +175,8 @@ def _without_session(tenant: Tenant, session: payloads.CheckoutSession) -> Tenan
 
 # -- invoices
 
+_ATTEMPT_FAILED: Final = "invoice.payment_failed"
+
 
 def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
     incoming = _invoice(account, fetched or event.snapshot)
@@ -180,6 +186,8 @@ def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) ->
             return Fetch("invoice", incoming.invoice_id)
         case Verdict.STALE:
             return OUT_OF_DATE
+    if fetched is None and event.type != _ATTEMPT_FAILED and payloads.attempted(event.object):
+        return Fetch("invoice", incoming.invoice_id)
     return _invoiced(account, _next(current, incoming), *_ties(account, incoming))
 
 
@@ -197,13 +205,13 @@ def _ties(account: Account, invoice: Invoice) -> list[Payment]:
 
 
 def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
-    """A checkout whose first payment was pending or failed is settled when its invoice is paid after all."""
+    """A checkout whose first payment was pending or failed is settled when its invoice is paid after all, or void."""
     waiting = [
         s
         for s in account.subscriptions.values()
         if s.checkout_invoice_id == invoice.invoice_id and s.checkout_payment is not CheckoutPayment.SETTLED
     ]
-    if invoice.status is not InvoiceStatus.PAID or invoice.stripe_subscription_id is None:
+    if invoice.status not in _SETTLES or invoice.stripe_subscription_id is None:
         return applied()
     if waiting:
         return _subscribed(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
@@ -246,10 +254,10 @@ def payment_intent_changed(event: Event, account: Account, fetched: Snapshot | N
             return OUT_OF_DATE
     payment = _next(current, incoming)
     own = account.invoices.get(payment.invoice_id or "")
-    first_success = payment.terminal and not (current and current.terminal)
-    if first_success and own and own.stripe_invoice_id is None and own.currency == payment.currency:
-        return applied(payment, receive(own, payment.amount))
-    return applied(payment)
+    counted = current is not None and current.terminal and current.invoice_id is not None
+    if own is None or own.stripe_invoice_id or own.currency != payment.currency or not payment.terminal or counted:
+        return applied(payment)
+    return applied(payment, receive(own, payment.amount))
 
 
 def _payment(account: Account, snapshot: Snapshot) -> Payment:
@@ -291,8 +299,8 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
 
 
 def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
-    """Refunded, disputed, or a refund that failed: rare, so Stripe is asked each time for the charge as it is now, and
-    no order of the events has to be known.
+    """Refunded, disputed, or a refund that failed or was canceled: rare, so Stripe is asked each time for the charge as
+    it is now, and no order of the events has to be known.
     """
     charge_id = payloads.charge_of(event.object)
     if charge_id is None:
@@ -303,6 +311,8 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
     intent_id = payloads.ref(charge.get("payment_intent"))
     if intent_id is None:
         return ignored("not of a PaymentIntent")
+    if not charge.get("captured", True):
+        return ignored("never captured: no money was taken that could go back")
     known = account.payments.get(intent_id)
     payment = known or Payment(
         tenant_id=account.tenant.tenant_id,
@@ -348,7 +358,9 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "invoice_payment.paid": invoice_payment_paid,
     "payment_intent.succeeded": payment_intent_changed,
     "payment_intent.payment_failed": payment_intent_changed,
+    "payment_intent.canceled": payment_intent_changed,
     "charge.refunded": charge_changed,
     "charge.dispute.created": charge_changed,
     "refund.failed": charge_changed,
+    "refund.updated": charge_changed,
 }

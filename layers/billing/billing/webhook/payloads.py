@@ -135,10 +135,11 @@ def _first_item(subscription: Payload) -> Payload:
 def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
     """`at`: when this was true; an open invoice past its due date is overdue."""
     due_date = moment(invoice.get("due_date"))
+    attempts = _failed_attempts(invoice)
     return {
         "status": status_of(
             invoice.get("status"),
-            attempts=invoice.get("attempt_count") or 0,
+            attempts=attempts,
             paid=invoice["amount_paid"],
             remaining=invoice["amount_remaining"],
             past_due=due_date is not None and due_date < at,
@@ -151,11 +152,27 @@ def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
         "number": invoice.get("number"),
         "description": invoice.get("description"),
         "due_date": due_date,
-        "attempt_count": invoice.get("attempt_count") or 0,
+        "attempt_count": attempts,
         "next_attempt": moment(invoice.get("next_payment_attempt")),
         "hosted_url": invoice.get("hosted_invoice_url"),
         "pdf": invoice.get("invoice_pdf"),
     }
+
+
+def attempted(invoice: Payload) -> bool:
+    """Whether an open invoice was tried to be paid: by a payment that failed, or one that is still on its way."""
+    return invoice.get("status") == "open" and bool(invoice.get("attempt_count"))
+
+
+def _failed_attempts(invoice: Payload) -> int:
+    """Stripe counts the attempt that is on its way (a bank debit takes days). Only an expanded PaymentIntent tells."""
+    under_way = any(_is_processing(payment) for payment in (invoice.get("payments") or {}).get("data") or [])
+    return max(0, (invoice.get("attempt_count") or 0) - under_way)
+
+
+def _is_processing(payment: Payload) -> bool:
+    intent = (payment.get("payment") or {}).get("payment_intent")
+    return isinstance(intent, Mapping) and intent["status"] == "processing"
 
 
 def invoice_subscription(invoice: Payload) -> str | None:
@@ -222,7 +239,7 @@ def _charge(intent: Payload) -> str | None:
 
 def charge_fields(charge: Any) -> dict[str, Any]:
     """What was taken back of a payment, where its charge is there as an object and not as an id."""
-    if not isinstance(charge, Mapping):
+    if not isinstance(charge, Mapping) or not charge.get("captured", True):
         return {}
     return {"amount_refunded": charge["amount_refunded"], "disputed": bool(charge.get("disputed"))}
 
