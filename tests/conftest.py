@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 from werkzeug.serving import make_server
 
-from billing import bootstrap
+from billing import bootstrap, deadline
 from billing.table.store import Table
 from local import template
 from local.aws import CREDENTIALS
@@ -67,3 +67,4 @@ def world(stripe_server: tuple[StripeServer, str], monkeypatch: pytest.MonkeyPat
         bootstrap.reset()
         yield World(server, Table(client, template.TABLE_NAME), arn, functions)
     bootstrap.reset()
+    deadline._ends_at.set(float("inf"))  # the last invocation's must not be the next test's

@@ -1,6 +1,7 @@
 """The objects of one Stripe account, by kind and id, and the events that tell of their changes."""
 
 import copy
+import itertools
 import json
 import random
 import string
@@ -135,7 +136,7 @@ class Store:
         told = shown(thing)
         data: Object = {"object": told}
         if event_type.endswith(".updated"):
-            before = self._told.get(thing["id"], {})
+            before = {name: old for name, old in self._told.get(thing["id"], {}).items() if name not in _ADDRESSES}
             data["previous_attributes"] = {name: before[name] for name in before if before[name] != told.get(name)}
         self._told[thing["id"]] = told
         event = self.create(
@@ -150,6 +151,13 @@ class Store:
         return event
 
 
+_ADDRESSES: Final = ("hosted_invoice_url", "invoice_pdf")
+_readings: Final = itertools.count(1)
+
+
 def shown(thing: Object) -> Object:
-    """A copy without what Stripe does not show."""
-    return copy.deepcopy({name: value for name, value in thing.items() if not name.startswith("_")})
+    """A copy without what Stripe does not show. An invoice's addresses are others at each reading, as at Stripe."""
+    seen = copy.deepcopy({name: value for name, value in thing.items() if not name.startswith("_")})
+    if thing.get("object") == "invoice":
+        seen |= {name: f"{seen[name]}?s={next(_readings)}" for name in _ADDRESSES if seen.get(name)}
+    return seen

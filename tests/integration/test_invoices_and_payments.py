@@ -8,6 +8,7 @@ import pytest
 from billing.domain.entities import InvoiceStatus, PaymentStatus
 from billing.table import keys
 from local.stripe import collecting, invoices, payments, periods
+from local.stripe.errors import ApiError
 from local.stripe.store import Object
 from tests.integration.effects import at, first_subscription, only_subscription, own_invoice
 from tests.world import CUSTOMER, TENANT, World
@@ -50,6 +51,7 @@ def test_closed_invoices(active: World, status: str, expected: str) -> None:
 def test_an_invoice_is_found_by_its_customer_alone(active: World) -> None:
     invoice = copy.deepcopy(active.stripe.store.all("invoice")[0])
     invoice |= {"id": "in_manual", "parent": None, "status": "open", "amount_paid": 0, "amount_remaining": 4900}
+    invoice["attempt_count"] = 0
     assert active.deliver(active.stripe.store.emit("invoice.finalized", invoice)).body["status"] == "PROCESSED"
     assert active.table.owner(keys.stripe_pointer("in_manual")) == TENANT
 
@@ -133,3 +135,50 @@ def test_another_currency_pays_nothing(world: World) -> None:
     invoice = world.invoice("inv-001")
     assert invoice
     assert (invoice.status, invoice.amount_paid) == (InvoiceStatus.PENDING, 0)
+
+
+def test_a_debit_on_its_way_is_no_failure(active: World) -> None:
+    """Stripe counts the attempt at once; only the PaymentIntent tells that the bank has not answered yet."""
+    store = active.stripe.store
+    subscription = first_subscription(active)
+    invoice = periods.renew(store, subscription, later=True)
+    invoices.finalize(store, invoice)
+    [tie] = store.all("invoice_payment", invoice=invoice["id"])
+    intent = store.get("payment_intent", tie["payment"]["payment_intent"])
+    intent["status"] = "processing"
+    invoice |= {"attempted": True, "attempt_count": 1}
+    active.new_events()
+    assert active.deliver(store.emit("invoice.finalized", invoice)).status == 200
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.PENDING, 0)
+    intent["status"] = "requires_payment_method"
+    assert active.deliver(at(store.emit("invoice.payment_failed", invoice), 5)).status == 200
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
+
+
+def test_another_address_of_the_same_invoice_is_no_other_state(active: World) -> None:
+    """Stripe makes them anew whenever it shows an invoice: two events of one second need no fetch for that."""
+    [invoice] = active.stripe.store.all("invoice")
+    recorded = active.invoice(invoice["id"])
+    active.stripe.calls.clear()
+    for _ in range(2):
+        event = active.stripe.store.emit("invoice.payment_succeeded", invoice)
+        assert active.deliver(event).body["status"] == "STALE"
+    assert active.stripe.calls == []
+    assert active.invoice(invoice["id"]) == recorded
+
+
+def test_a_canceled_payment(active: World) -> None:
+    intent = own_invoice(active)
+    with pytest.raises(ApiError):
+        collecting.confirm_intent(active.stripe.store, intent, "pm_card_chargeDeclined")
+    failed = active.new_events()
+    payments.cancel_intent(active.stripe.store, intent)
+    for event in [*active.new_events(), *failed]:
+        assert active.deliver(event).status == 200
+    payment = active.payment(intent["id"])
+    assert payment
+    assert payment.status is PaymentStatus.CANCELED

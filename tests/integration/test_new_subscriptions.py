@@ -312,3 +312,22 @@ def test_two_checkouts_both_paid_are_both_kept_and_one_is_flagged(world: World) 
     current = tenant.current_subscription_id
     assert set(kept) == {first["subscription"], second["subscription"]}
     assert {key: ("active", key != current) for key in kept} == kept
+
+
+@pytest.mark.parametrize("shuffle", range(6))
+def test_a_failed_debit_that_is_let_go_of_waits_no_more(world: World, shuffle: int) -> None:
+    """Who voids the first invoice wants no money for it: Stripe's status alone gives access then."""
+    world.plan()
+    session = world.subscribe("processing")
+    store = world.stripe.store
+    checkout.settle_checkout(store, session, paid=False)
+    invoices.close_invoice(store, store.all("invoice")[0], "void")
+    subscriptions.set_status(store, store.all("subscription")[0], "active")
+    events = [at(event, index) for index, event in enumerate(world.new_events())]
+    if shuffle:
+        random.Random(shuffle).shuffle(events)
+    for event in events:
+        assert world.deliver(event).status == 200
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 
+from billing import deadline
 from billing.domain.entities import Entity, Invoice, InvoiceStatus, Tenant, TenantStatus
 from billing.table import items, keys
 from tests.world import World
@@ -131,3 +132,9 @@ def test_the_bus_is_the_templates(world: World, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(BaseClient, "_make_api_call", noted)
     publish(world, record(1, BEFORE, AFTER))
     assert names == [bus["Name"] for bus in boto3.client("events").list_event_buses()["EventBuses"]][-1:]
+
+
+def test_a_batch_that_runs_out_of_time_is_told_in_time(world: World, bus: list[dict[str, Any]]) -> None:
+    world.timeout = deadline.RESERVE_SECONDS / 2
+    assert publish(world, record(1, BEFORE, AFTER)) == ["1"]
+    assert bus == []

@@ -3,7 +3,6 @@
 import copy
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from billing import bootstrap, deadline, reconcile, stripe_api
 from billing.background import Background
 from billing.domain.entities import InvoiceStatus, PaymentStatus, TenantStatus
+from billing.table import items as table_items
 from billing.table import keys
 from billing.table.progress import Progress
 from billing.table.records import RecordStatus
@@ -27,7 +27,7 @@ from local.template import ROOT
 from local.worker import Context, load
 from tests.integration.effects import first_subscription, only_subscription, own_invoice, state
 from tests.integration.test_checkout import refused
-from tests.world import World
+from tests.world import TENANT, World
 
 DAY = 24 * 3600
 
@@ -64,10 +64,8 @@ def time_left(seconds: float) -> None:
 
 
 @pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "_WAITS", (0, 0))
-    yield
-    deadline._ends_at.set(float("inf"))
 
 
 @pytest.fixture
@@ -350,6 +348,76 @@ def test_a_listed_object_that_is_older_than_the_table_does_no_harm(
     monkeypatch.setattr(api, "list_subscriptions", overtaken)
     report = run(true)
     assert (report["differing"], only_subscription(true).status) == ({}, "past_due")
+
+
+def test_a_payment_that_came_before_its_invoice_is_counted_when_they_are_tied(true: World) -> None:
+    intent = own_invoice(true, 5000)
+    collecting.confirm_intent(true.stripe.store, intent, "pm_card_visa")
+    for key in (keys.invoice(TENANT, "inv-001"), keys.own_invoice_pointer("inv-001")):  # as in an older backup
+        true.table._client.delete_item(TableName=true.table._name, Key=table_items.dump(key._asdict()))
+    assert run(true)["complete"]
+    body = {"invoiceId": "inv-001", "amount": 5000, "currency": "usd"}
+    assert true.api("POST", f"/tenants/{TENANT}/invoices", admin=True, json=body).status == 201
+    assert run(true)["differing"]["invoice.amountPaid"] == 1
+    invoice = true.invoice("inv-001")
+    assert invoice
+    assert (invoice.status, invoice.amount_paid) == (InvoiceStatus.PAID, 5000)
+    assert run(true)["differing"] == {}
+    refused(true.api("POST", "/invoices/inv-001/payment-intent"), 409, "invoice-not-payable")
+
+
+def test_what_failed_of_a_full_comparison_is_compared_again(lost: World) -> None:
+    [intent] = lost.stripe.store.all("payment_intent")
+    intent["created"] -= 100 * DAY
+    lost.stripe.store.forget("event")
+    lost.stripe.fail(status=500, count=1000, path=f"/v1/payment_intents/{intent['id']}")
+    report = run(lost)
+    assert (report["complete"], [one["id"] for one in report["unresolved"]]) == (True, [intent["id"]])
+    lost.stripe.failures.clear()
+    assert run(lost)["differing"]["payment"] == 1
+    stored = progress(lost)
+    assert stored
+    assert (stored.objects_failed, stored.objects_since) == (False, 0)
+    run(lost)
+    stored = progress(lost)
+    assert stored
+    assert stored.objects_since > 0
+
+
+def test_a_list_that_keeps_failing_starves_no_events(true: World) -> None:
+    true.stripe.fail(status=500, count=1000, path="/v1/payment_intents")
+    assert not run(true)["complete"]
+    subscriptions.set_status(true.stripe.store, first_subscription(true), "past_due")
+    assert run(true)["seen"] == 0  # just now it has seen to them
+    stored = progress(true)
+    assert stored
+    true.table.write([replace(stored, began_at=stored.began_at - reconcile.EVENTS_AGAIN_SECONDS)])
+    report = run(true)
+    assert (report["missed"], report["complete"], only_subscription(true).status) == (1, False, "past_due")
+    stored = progress(true)
+    assert stored
+    assert (stored.phase, stored.resume_phase) == ("payments", "")
+    true.stripe.failures.clear()
+    assert run(true)["complete"]
+
+
+def test_a_run_that_was_cut_off_long_ago_begins_anew(true: World) -> None:
+    stored = progress(true)
+    assert stored
+    long_ago = int(time.time()) - reconcile.KEPT_SECONDS
+    true.table.write([replace(stored, phase="invoices", began_at=long_ago, events_since=long_ago)])
+    drift(true, quantity=7)
+    assert run(true)["differing"] == {"subscription.quantity": 1}
+
+
+def test_a_canceled_payment_is_found(true: World) -> None:
+    intent = own_invoice(true, 5000)
+    payments.cancel_intent(true.stripe.store, intent)
+    true.stripe.store.forget("event")
+    assert run(true)["differing"] == {"payment": 1}
+    payment = true.payment(intent["id"])
+    assert payment
+    assert payment.status is PaymentStatus.CANCELED
 
 
 # -- a dry run

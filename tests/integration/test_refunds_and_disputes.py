@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from billing.domain.entities import Payment, PaymentStatus
-from local.stripe import payments, periods
+from local.stripe import payments, periods, subscriptions
 from local.stripe.store import Object
 from tests.integration.effects import at, only_subscription
 from tests.world import CUSTOMER, TENANT, World
@@ -107,3 +107,48 @@ def test_a_change_keeps_the_notice(world: World) -> None:
     subscription = only_subscription(world)
     assert subscription.cancel_at_period_end
     assert subscription.trial_notice == subscription.trial_end
+
+
+def test_an_older_notice_that_comes_later_changes_nothing(world: World) -> None:
+    world.plan(trial_days=2)
+    world.subscribe()
+    events = world.new_events()
+    notice = next(e for e in events if e["type"] == "customer.subscription.trial_will_end")
+    for event in events:
+        world.deliver(event)
+    before = only_subscription(world)
+    older = at(notice, -5)
+    older["data"]["object"]["trial_end"] -= 24 * 3600
+    assert world.deliver(older).body["status"] == "STALE"
+    assert only_subscription(world) == before
+
+
+def test_a_notice_after_the_end_is_none(world: World) -> None:
+    world.plan(trial_days=2)
+    world.subscribe()
+    events = world.new_events()
+    notice = next(e for e in events if e["type"] == "customer.subscription.trial_will_end")
+    [thing] = world.stripe.store.all("subscription")
+    subscriptions.cancel_subscription(world.stripe.store, thing)
+    for event in [*(e for e in events if e is not notice), *(at(e, 1) for e in world.new_events()), notice]:
+        assert world.deliver(event).status == 200
+    subscription = only_subscription(world)
+    assert (subscription.status, subscription.trial_notice) == ("canceled", None)
+
+
+def test_a_refund_that_is_canceled_later_is_taken_back(world: World) -> None:
+    charge = paid(world)
+    made = payments.refund(world.stripe.store, charge, 1000)
+    world.deliver_new()
+    charge["amount_refunded"] = 0
+    made["status"] = "canceled"
+    assert world.deliver(world.stripe.store.emit("refund.updated", made)).body["status"] == "PROCESSED"
+    assert payment_of(world, charge).amount_refunded == 0
+
+
+def test_a_charge_that_was_never_captured_gives_nothing_back(world: World) -> None:
+    """Stripe tells of a released authorization as of a refund."""
+    charge = paid(world) | {"captured": False, "amount_refunded": 4900}
+    world.stripe.store.add(charge)
+    assert world.deliver(world.stripe.store.emit("charge.refunded", charge)).body["status"] == "IGNORED"
+    assert payment_of(world, charge).amount_refunded == 0

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from billing import bootstrap
 from billing.errors import RevisionConflict
 from billing.observability import logger
+from billing.table import keys
 from billing.table.records import Record, RecordStatus
 from billing.table.store import Table
 from billing.webhook import delivery as deliveries
@@ -311,6 +312,12 @@ def test_the_slower_of_two_deliveries_finds_the_record_closed(
     assert (answer.status, answer.body["duplicate"]) == (200, True)
     [subscription] = world.subscriptions()
     assert subscription.revision == 1
+
+
+def test_many_items_are_read_however_many_round_trips_it_takes(world: World) -> None:
+    world.customer()
+    wanted = [keys.event(f"evt_{n}") for n in range(1200)]
+    assert list(world.table.read([*wanted, keys.tenant(TENANT)])) == [keys.tenant(TENANT)]
 
 
 def test_a_throttled_table_is_a_5xx_and_nothing_is_lost(
