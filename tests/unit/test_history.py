@@ -15,7 +15,7 @@ from billing.table import items
 from billing.table.items import Item
 from billing.table.records import RecordStatus
 
-BOOKKEEPING = ("revision", "createdAt", "updatedAt", "snapshotFrom", "snapshotAt", "eventId")
+BOOKKEEPING = ("revision", "createdAt", "updatedAt", "snapshotFrom", "snapshotAt", "eventId", "hostedUrl", "pdf")
 BEFORE: Item = {
     "PK": "TENANT#acme",
     "SK": "SUBSCRIPTION#sub_1",
