@@ -175,8 +175,13 @@ class Stack:
         return made["ARN"]
 
     def _put_secret(self, webhook_secrets: list[str]) -> None:
-        value = json.dumps({"api-key": self.api_key, "webhook-secret": webhook_secrets})
-        secretsmanager(self.aws_url).put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
+        manager = secretsmanager(self.aws_url)
+        try:
+            kept = json.loads(manager.get_secret_value(SecretId=_SECRET_NAME)["SecretString"])
+        except manager.exceptions.ResourceNotFoundException:  # it has no value yet
+            kept = {}
+        value = json.dumps(kept | {"api-key": self.api_key, "webhook-secret": webhook_secrets})
+        manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
 
     def _parameters(self) -> dict[str, str]:
         return {

@@ -10,5 +10,6 @@ def handler(event: http.Event, context: LambdaContext) -> http.Response:
     wanted = http.parse(event, OpenPortal)
     settings = bootstrap.settings()
     caller = http.caller(event, settings.tenant_claim)
-    url = portal.open_session(bootstrap.table(), bootstrap.stripe(), settings, caller, wanted)
+    configuration = bootstrap.secrets().read().portal_configuration
+    url = portal.open_session(bootstrap.table(), bootstrap.stripe(), settings, caller, wanted, configuration)
     return http.ok({"portalUrl": url})

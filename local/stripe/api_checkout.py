@@ -3,6 +3,7 @@
 from typing import Final
 
 from local.stripe import checkout
+from local.stripe.api_account import DEFAULT_CONFIGURATION
 from local.stripe.api_catalogue import create_price
 from local.stripe.errors import invalid
 from local.stripe.plain import Operation, needed, on
@@ -53,10 +54,19 @@ def _line_of(store: Store, line: Object, n: int) -> tuple[Object, int]:
 
 def _create_portal_session(store: Store, form: Object, _: str) -> Object:
     customer = store.named("customer", needed(form, "customer"), "customer")
-    values = {"configuration": "bpc_local", "customer": customer["id"], "return_url": form.get("return_url")}
-    session = store.create("billing_portal.session", **values)
+    values = {"customer": customer["id"], "return_url": form.get("return_url")}
+    session = store.create("billing_portal.session", configuration=_configuration(store, form), **values)
     session["url"] = f"{store.public_url}/p/session/{session['id']}"
     return session
+
+
+def _configuration(store: Store, form: Object) -> str:
+    if "configuration" not in form:
+        return DEFAULT_CONFIGURATION
+    named = store.named("billing_portal.configuration", form["configuration"], "configuration")
+    if not named["active"]:
+        raise invalid("You cannot use an inactive portal configuration.", "configuration")
+    return str(named["id"])
 
 
 OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (

@@ -29,6 +29,19 @@ class Portal(NamedTuple):
     def store(self) -> Store:
         return self.visit.store
 
+    @property
+    def features(self) -> Object | None:
+        """What the session's configuration allows; None: everything, as a default that was saved in the dashboard."""
+        configuration = self.store.find(self.session["configuration"])
+        return None if configuration is None or configuration["is_default"] else configuration["features"]
+
+    def allows(self, feature: str) -> bool:
+        return self.features is None or bool(self.features[feature]["enabled"])
+
+    def check_allowed(self, feature: str) -> None:
+        if not self.allows(feature):
+            raise invalid("This portal does not offer that.")
+
     def all(self, kind: str) -> list[Object]:
         """The customer's own, newest first."""
         return self.store.all(kind, customer=self.customer["id"])
@@ -65,6 +78,7 @@ def _address(portal: Portal) -> str:
 
 
 def _change_plan(portal: Portal, id: str) -> None:
+    portal.check_allowed("subscription_update")
     subscription = _own(portal, id)
     price = next((p for p in _offered(portal, subscription) if p["id"] == portal.visit.field("price")), None)
     if price is None:
@@ -77,6 +91,7 @@ def _change_plan(portal: Portal, id: str) -> None:
 
 def _cancel(portal: Portal, id: str) -> None:
     """By the moment, as Stripe's portal does: `cancel_at` is set and `cancel_at_period_end` stays false."""
+    portal.check_allowed("subscription_cancel")
     subscription = _own(portal, id)
     ends = portal.visit.field("cancel_at_period_end") == "true"
     update_subscription(portal.store, subscription, {"cancel_at": _period_end(subscription) if ends else ""})
@@ -92,13 +107,19 @@ def _own(portal: Portal, id: str) -> Object:
 
 
 def _offered(portal: Portal, subscription: Object) -> list[Object]:
-    """The plans that are sold, cheapest first. A subscription keeps its currency."""
+    """The plans that are sold here, by name and price. A subscription keeps its currency."""
+    if not portal.allows("subscription_update"):
+        return []
     sold = portal.store.all("price", active=True, type="recurring", currency=subscription["currency"])
+    if portal.features:
+        listed = {price for one in portal.features["subscription_update"]["products"] for price in one["prices"]}
+        sold = [price for price in sold if price["id"] in listed]
     return sorted(sold, key=lambda price: (product_name(portal.store, price), price["unit_amount"]))
 
 
 def _save_card(portal: Portal, _: str) -> None:
     """For the customer and for each subscription, whose own payment method would come before the customer's."""
+    portal.check_allowed("payment_method_update")
     name = chosen(portal.visit)
     _check_savable(name)
     method = payments.payment_method(portal.store, name, portal.customer["id"])["id"]
@@ -131,6 +152,7 @@ def _page(portal: Portal, status: int = 200, alert: str = "") -> Response:
         "subscriptions": [_subscription(portal, thing) for thing in portal.all("subscription")],
         "saved": _saved(portal),
         "invoices": [_invoice(portal, thing) for thing in portal.all("invoice")],
+        "allows": portal.allows,
         "back": web_link(portal.session["return_url"]),
     }
     return page("portal.html", status, **values, **entry(portal.visit))

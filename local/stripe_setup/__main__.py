@@ -11,14 +11,14 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import stripe
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from local.stripe_setup.expected import VERSION, Account, Act, Wish, live, our_configuration
+from local.stripe_setup.expected import VERSION, Account, Wish, live
 from local.stripe_setup.plan import Plan, findings, mixed, plan
 from local.stripe_setup.stores import Refused, Stores
 
@@ -107,27 +107,10 @@ def change(stores: Stores, account: Account, wish: Wish, out: Output, *, dry_run
         raise Refused(" ".join(unusable))
     made = plan(account, wish)
     out.plan(made)
-    ids = {} if dry_run else {one.act: _do(stores, one, out) for one in made.changes}
-    ours = our_configuration(account)
-    _explain_portal(ids.get(Act.CREATE_PORTAL) or (ours["id"] if ours else ""), out)
+    for one in () if dry_run else made.changes:
+        out.say(f"done: {one.act} {stores.do(one)}".rstrip(), "green")
     out.say(_summary(made, dry_run=dry_run), "bold")
     return 1 if made.left else 0
-
-
-def _do(stores: Stores, one: Any, out: Output) -> str:
-    done = stores.do(one)
-    out.say(f"done: {one.act} {done}".rstrip(), "green")
-    return done
-
-
-def _explain_portal(configuration_id: str, out: Output) -> None:
-    if configuration_id:
-        out.say(
-            f"note: the portal configuration {configuration_id} is used by sessions that name it "
-            f"(configuration={configuration_id}), and billing names none yet: its sessions use the account's default "
-            "one, which is saved in Stripe's dashboard (README, Deploying, step 5).",
-            "yellow",
-        )
 
 
 def _summary(made: Plan, *, dry_run: bool) -> str:

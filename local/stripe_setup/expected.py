@@ -18,6 +18,7 @@ VERSION: Final[str] = stripe.api_version  # what the pinned SDK speaks, and the 
 MANAGED: Final = {"managedBy": "billing"}
 DESCRIPTION: Final = "Billing: what becomes of subscriptions, invoices and payments"
 NAME: Final = "Billing"
+NAMED: Final = "portal-configuration"  # in the secret: what the functions open the portal with
 RETIRED: Final = "retired"  # metadata of an endpoint whose secret is gone: it is never enabled again
 
 
@@ -26,6 +27,7 @@ class Act(StrEnum):
     CHANGE_ENDPOINT = "change the webhook endpoint"
     CREATE_PORTAL = "create the portal configuration"
     CHANGE_PORTAL = "change the portal configuration"
+    NAME_PORTAL = "name the portal configuration in the secret"
     RETIRE_ENDPOINT = "disable the webhook endpoint"
     DROP_SECRETS = "drop the signing secrets after the first"
 
@@ -62,6 +64,10 @@ class Secret:
     def signing(self) -> list[str]:
         stored = self.value.get("webhook-secret") or []
         return [stored] if isinstance(stored, str) else stored
+
+    @property
+    def portal(self) -> str | None:
+        return self.value.get(NAMED) or None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from local.stripe_setup.expected import (
     MANAGED,
+    NAMED,
     RETIRED,
     VERSION,
     Account,
@@ -121,6 +122,8 @@ def _portal(account: Account, wish: Wish) -> Iterator[Change]:
     different = tuple(differences(found, wanted))
     if different:
         yield Change(Act.CHANGE_PORTAL, found["id"], wanted, different)
+    if account.secret.portal != found["id"]:
+        yield Change(Act.NAME_PORTAL, found["id"], {}, (Difference(NAMED, account.secret.portal, found["id"]),))
 
 
 # -- the doctor
@@ -165,14 +168,14 @@ def mixed(secret: Secret, wish: Wish) -> Iterator[str]:
 
 
 def _of_portal(account: Account, wish: Wish) -> Iterator[str]:
-    if not any(c["is_default"] and c["active"] for c in account.configurations):
-        yield "The portal has no default configuration: save it once in the dashboard (README, Deploying, step 5)."
     found = our_configuration(account)
     if found is None:
         yield "The managed portal configuration is missing."
     else:
         what = f"Portal configuration {found['id']}"
         yield from _deviations(what, found, wish.configuration | {"active": True}, wish)
+        if not account.secret.problem and account.secret.portal != found["id"]:
+            yield f"The secret names {account.secret.portal or 'no portal configuration'}, and not {found['id']}."
 
 
 def _deviations(what: str, thing: Thing, wanted: Thing, wish: Wish) -> Iterator[str]:

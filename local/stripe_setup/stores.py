@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import stripe
 
-from local.stripe_setup.expected import Account, Act, Change, Secret, Thing, Wish, our_configuration
+from local.stripe_setup.expected import NAMED, Account, Act, Change, Secret, Thing, Wish, our_configuration
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -82,7 +82,7 @@ class Stores:
         made = self.stripe.webhook_endpoints.create(form)
         try:
             assert made.secret, "Stripe tells it at creation"
-            self._sign_with([made.secret, *self.secret().signing])
+            self._store("webhook-secret", [made.secret, *self.secret().signing])
         except BaseException:
             self._take_away(made.id)
             raise
@@ -97,14 +97,14 @@ class Stores:
             ) from error
 
     def drop_secrets(self) -> None:
-        self._sign_with(self.secret().signing[:1])
+        self._store("webhook-secret", self.secret().signing[:1])
 
-    def _sign_with(self, secrets: list[str]) -> None:
+    def _store(self, name: str, kept: list[str] | str) -> None:
         """Every other key of the secret stays as it is at this moment."""
         stored = self.secret()
         if stored.problem:
             raise Refused(stored.problem)
-        value = json.dumps(stored.value | {"webhook-secret": secrets})
+        value = json.dumps(stored.value | {name: kept})
         self._secrets.put_secret_value(SecretId=self._arn, SecretString=value)
 
     def do(self, change: Change) -> str:
@@ -116,9 +116,13 @@ class Stores:
             case Act.CHANGE_ENDPOINT | Act.RETIRE_ENDPOINT:
                 return self.stripe.webhook_endpoints.update(change.id, form).id
             case Act.CREATE_PORTAL:
-                return self.stripe.billing_portal.configurations.create(form).id
+                made = self.stripe.billing_portal.configurations.create(form).id
+                self._store(NAMED, made)  # should that fail, the next run names it
+                return made
             case Act.CHANGE_PORTAL:
                 return self.stripe.billing_portal.configurations.update(change.id, form).id
+            case Act.NAME_PORTAL:
+                self._store(NAMED, change.id)
             case Act.DROP_SECRETS:
                 self.drop_secrets()
         return change.id

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+import requests
 import stripe
 from botocore.exceptions import ClientError
 from moto import mock_aws
@@ -15,7 +16,7 @@ from moto import mock_aws
 from billing.secret import _parse
 from billing.webhook.effects import EFFECTS
 from local.aws import CREDENTIALS, REGION
-from local.stripe import api_account, lists
+from local.stripe import api_account, lists, periods, subscriptions
 from local.stripe.api_catalogue import create_price
 from local.stripe.server import StripeServer
 from local.stripe.store import API_VERSION, Object
@@ -117,7 +118,9 @@ def test_the_first_run_sets_up_everything(deployment: Deployment) -> None:
     assert (endpoint["url"], endpoint["status"], endpoint["api_version"]) == (URL, "enabled", stripe.api_version)
     assert endpoint["metadata"] == deployment.portal["metadata"] == {"managedBy": "billing"}
     assert endpoint["description"]
-    assert deployment.secret == KEYS | {"webhook-secret": [endpoint["_secret"]]}
+    named = {"portal-configuration": deployment.portal["id"]}
+    assert deployment.secret == KEYS | {"webhook-secret": [endpoint["_secret"]]} | named
+    assert _parse(deployment.secret).portal_configuration == deployment.portal["id"]
     assert _parse(deployment.secret).webhook_secrets == (endpoint["_secret"],)
     features = deployment.portal["features"]
     enabled = {name: feature["enabled"] for name, feature in features.items()}
@@ -129,7 +132,6 @@ def test_the_first_run_sets_up_everything(deployment: Deployment) -> None:
         "subscription_update": False,
     }
     assert features["subscription_cancel"]["mode"] == "at_period_end"
-    assert f"configuration={deployment.portal['id']}" in deployment.said
     assert deployment.said.rstrip().endswith("2 changes made.")
     assert deployment.run(CHECK="1") == 0, deployment.said
 
@@ -285,7 +287,8 @@ def test_retiring_the_one_before(deployment: Deployment) -> None:
     assert deployment.run(RETIRE="1") == 0
     new = deployment.endpoints[0]
     assert (old["status"], old["metadata"]["retired"], new["status"]) == ("disabled", "yes", "enabled")
-    assert deployment.secret == KEYS | {"webhook-secret": [new["_secret"]]}
+    assert deployment.signing == [new["_secret"]]
+    assert KEYS.items() <= deployment.secret.items()
     deployment.writes()
     assert (deployment.run(RETIRE="1"), deployment.run(), deployment.run(CHECK="1")) == (0, 0, 0)
     assert deployment.writes() == []
@@ -372,7 +375,7 @@ def test_an_endpoint_whose_secret_cannot_be_stored_is_taken_away(
     def refuse(*_: object) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No."}}, "PutSecretValue")
 
-    monkeypatch.setattr(Stores, "_sign_with", refuse)
+    monkeypatch.setattr(Stores, "_store", refuse)
     assert deployment.run() == 2
     assert "AccessDeniedException" in deployment.said
     assert deployment.endpoints == []
@@ -392,14 +395,15 @@ def test_the_doctor_finds_an_account_bare(deployment: Deployment) -> None:
     assert deployment.writes() == []
 
 
-def test_the_doctor_finds_modes_mixed_and_no_default(deployment: Deployment) -> None:
+def test_the_doctor_finds_modes_mixed_and_another_portal(deployment: Deployment) -> None:
     deployment.run()
-    store = deployment.server.store
-    store.get("billing_portal.configuration", "bpc_local")["is_default"] = False
+    deployment.write(deployment.secret | {"portal-configuration": "bpc_other"})
     deployment.endpoints[0]["livemode"] = True
     assert deployment.run(CHECK="1") == 1
     assert f"Endpoint {deployment.endpoints[0]['id']} is not of test mode" in deployment.said
-    assert "The portal has no default configuration" in deployment.said
+    assert f"The secret names bpc_other, and not {deployment.portal['id']}." in deployment.said
+    assert deployment.run() == 0
+    assert deployment.secret["portal-configuration"] == deployment.portal["id"]
 
 
 # -- errors
@@ -492,6 +496,34 @@ def test_an_endpoint_that_stripe_refuses(client: stripe.StripeClient, form: Any,
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.webhook_endpoints.create({"url": URL, "enabled_events": ["invoice.paid"]} | form)
     assert (caught.value.http_status, caught.value.param) == (400, param)
+
+
+def test_a_portal_offers_what_its_configuration_says(deployment: Deployment, client: stripe.StripeClient) -> None:
+    store = deployment.server.store
+    sold, other = deployment.price(), deployment.price()
+    assert deployment.run(PRICES=sold["id"]) == 0
+    customer = store.create("customer")
+    made = subscriptions.create_subscription(store, customer["id"], sold, {})
+    periods.begin(store, made, "pm_card_visa")
+    named: Any = {"customer": customer["id"], "configuration": deployment.portal["id"]}
+    session = client.v1.billing_portal.sessions.create(named)
+    page = f"{deployment.address}/p/session/{session.id}"
+    text = requests.get(page, timeout=30).text
+    assert all(words in text for words in ("Change plan", "Cancel at period end", "Save payment method", "Invoices"))
+    assert (sold["id"] in text, other["id"] in text) == (True, False)
+    plan = f"{page}/subscriptions/{made['id']}/plan"
+    assert requests.post(plan, {"price": other["id"]}, timeout=30).status_code == 400
+    for feature in deployment.portal["features"].values():
+        feature["enabled"] = False
+    text = requests.get(page, timeout=30).text
+    assert not any(words in text for words in ("Change plan", "Cancel at", "Save payment method", "Invoices"))
+    cancel, method = f"{page}/subscriptions/{made['id']}/cancel", f"{page}/payment_method"
+    for action in (plan, cancel, method):
+        answer = requests.post(action, {"price": sold["id"], "cancel_at_period_end": "true"}, timeout=30)
+        assert "does not offer that" in answer.text
+    deployment.portal["active"] = False
+    with pytest.raises(stripe.InvalidRequestError, match="inactive portal configuration"):
+        client.v1.billing_portal.sessions.create(named)
 
 
 def test_an_endpoints_version_is_for_good_and_their_number_is_limited(client: stripe.StripeClient) -> None:

@@ -6,6 +6,7 @@ The pictures of the README are made here: `make pictures`.
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from local.stripe.webhooks import Weather
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = os.environ.get("PICTURES")
-PLATFORM_SECONDS = 30  # for a webhook that is to arrive and be applied
+PLATFORM_SECONDS = 60  # for a webhook that is to arrive and be applied, and a cold function, on a busy machine
 GOOD, DECLINED, ASKS, FAILS_LATER = "4242 4242 4242 4242", "4000000000000002", "4000002760003184", "4000000000000341"
+
+expect.set_options(timeout=PLATFORM_SECONDS * 1000)
 
 pytestmark = [
     pytest.mark.xdist_group("stack"),
@@ -76,7 +79,7 @@ def subscribe(page: Page, tenant: str, plan: str = "plan-starter", card: str = G
 
 def badge(page: Page, tenant: str, status: str) -> None:
     found = page.locator(f"#tenant-{tenant} .badge").first
-    expect(found).to_have_text(status, timeout=PLATFORM_SECONDS * 1000)
+    expect(found).to_have_text(status)
 
 
 def portal(page: Page, stack: Stack, tenant: str) -> None:
@@ -132,7 +135,7 @@ def test_an_invoice_is_paid(page: Page, stack: Stack) -> None:
     page.get_by_role("button", name="Pay 250.00 USD").click()
     page.get_by_role("link", name="Back to the app").click()
     own = page.locator("#payer-INVOICE-inv-payer")
-    expect(own).to_contain_text("PAID", timeout=PLATFORM_SECONDS * 1000)
+    expect(own).to_contain_text("PAID")
 
 
 def test_the_portal_changes_the_plan_and_cancels(page: Page, stack: Stack) -> None:
@@ -147,12 +150,12 @@ def test_the_portal_changes_the_plan_and_cancels(page: Page, stack: Stack) -> No
     picture(page, "portal", 900)
     page.get_by_role("link", name="Return to the app").click()
     card = page.locator("#tenant-changes")
-    expect(card).to_contain_text("Enterprise", timeout=PLATFORM_SECONDS * 1000)
+    expect(card).to_contain_text("Enterprise")
     portal(page, stack, "changes")
     page.get_by_role("button", name="Cancel at period end").click()
     expect(page.get_by_role("button", name="Keep my subscription")).to_be_visible()
     page.goto(stack.api_url)
-    expect(card).to_contain_text("cancels", timeout=PLATFORM_SECONDS * 1000)
+    expect(card).to_contain_text("cancels")
     page.get_by_role("button", name="+35 days").click()
     badge(page, "changes", "CANCELED")
 
@@ -166,7 +169,7 @@ def test_time_renews_and_a_card_that_fails_is_seen(page: Page, stack: Stack) -> 
     page.goto(stack.api_url)
     page.locator("#days").fill("32")
     page.get_by_role("button", name="Advance").click()
-    expect(page.locator("#tenant-late")).to_contain_text("OVERDUE", timeout=PLATFORM_SECONDS * 1000)
+    expect(page.locator("#tenant-late")).to_contain_text("OVERDUE")
     expect(page.locator("#tenant-late")).to_contain_text("past_due")
 
 
@@ -197,10 +200,15 @@ def test_what_was_lost_is_found_and_announced(page: Page) -> None:
     badge(page, "lost", "PENDING")
     page.locator("#lost").select_option(label="none")
     page.get_by_role("button", name="Set the weather").click()
-    page.get_by_role("button", name="Compare with Stripe").click()
+    found = page.locator("#tenant-lost .badge").first
+    for _ in range(3):  # a run that another one is in the way of, the hourly one say, leaves the rest to that
+        page.get_by_role("button", name="Compare with Stripe").click()
+        with suppress(AssertionError):
+            expect(found).to_have_text("ACTIVE", timeout=PLATFORM_SECONDS * 1000 / 3)
+            break
     badge(page, "lost", "ACTIVE")
     told = page.locator("#announcements li").filter(has_text="tenant.activated").filter(has_text="lost")
-    expect(told).to_have_count(1, timeout=PLATFORM_SECONDS * 1000)
+    expect(told).to_have_count(1)
 
 
 def test_dark_and_narrow(browser: Browser, stack: Stack) -> None:

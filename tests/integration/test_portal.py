@@ -1,5 +1,9 @@
+import json
+
+import boto3
 import pytest
 
+from billing import bootstrap
 from billing.table import keys
 from tests.integration.test_checkout import refused
 from tests.world import CUSTOMER, TENANT, World
@@ -72,4 +76,19 @@ def test_stripe_down(world: World) -> None:
 def test_a_customer_that_stripe_lost(world: World) -> None:
     world.customer()
     world.stripe.store.forget("customer")
+    refused(world.api("POST", PORTAL, query_string={"customerId": CUSTOMER}), 502, "stripe-rejected")
+
+
+def test_the_managed_configuration_is_used(world: World) -> None:
+    world.customer()
+    client = boto3.client("secretsmanager")
+    value = json.loads(client.get_secret_value(SecretId=world.secret_arn)["SecretString"])
+    made = world.stripe.store.create("billing_portal.configuration", active=True, is_default=False)
+    client.put_secret_value(
+        SecretId=world.secret_arn, SecretString=json.dumps(value | {"portal-configuration": made["id"]})
+    )
+    bootstrap.reset()
+    assert world.api("POST", PORTAL, query_string={"customerId": CUSTOMER}).status == 200
+    assert world.stripe.store.all("billing_portal.session")[0]["configuration"] == made["id"]
+    made["active"] = False
     refused(world.api("POST", PORTAL, query_string={"customerId": CUSTOMER}), 502, "stripe-rejected")

@@ -13,8 +13,17 @@ from billing.table.store import Table
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1"})
 
 
-def open_session(table: Table, stripe: StripeApi, settings: Settings, caller: Caller, wanted: OpenPortal) -> str:
-    """The address of a portal session. Raises `Forbidden`, `CustomerNotFound`, `BadReturnUrl` and Stripe's failures.
+def open_session(
+    table: Table,
+    stripe: StripeApi,
+    settings: Settings,
+    caller: Caller,
+    wanted: OpenPortal,
+    configuration: str | None = None,
+) -> str:
+    """The address of a portal session. `configuration`: of Stripe's portal, its default one if None.
+
+    Raises `Forbidden`, `CustomerNotFound`, `BadReturnUrl` and Stripe's failures.
 
     A tenant gets the same answer for a customer of somebody else and for one that does not exist.
     """
@@ -26,7 +35,7 @@ def open_session(table: Table, stripe: StripeApi, settings: Settings, caller: Ca
         raise CustomerNotFound("No tenant has this customer.")
     if not caller.is_admin and (owner is None or owner != caller.tenant_id):
         raise Forbidden("This customer does not belong to the tenant.")
-    return stripe.create_portal_session(wanted.customer_id, return_url)
+    return stripe.create_portal_session(wanted.customer_id, return_url, configuration)
 
 
 def check_return_url(url: str, origins: frozenset[str]) -> None:

@@ -32,7 +32,6 @@ type Object = dict[str, Any]
 
 OVERLAP_SECONDS: Final = 2 * 3600  # clocks differ, and an event may be listed after one that is younger
 KEPT_SECONDS: Final = 30 * 24 * 3600  # what Stripe keeps of its events: https://docs.stripe.com/api/events
-EVENTS_AGAIN_SECONDS: Final = 3000  # a run that goes on with objects after that sees to the new events first
 HOLD_SECONDS: Final = 3 * 24 * 3600  # an event that fails is tried again for as long as Stripe would try
 RECENT_SECONDS: Final = (
     35 * 24 * 3600
@@ -239,14 +238,14 @@ def _begun(stored: Progress) -> Progress:
 
 
 def _resumed(stored: Progress) -> Progress:
-    """The run that was cut off. Where its objects take long, or keep failing, the events of meanwhile come first."""
-    now, since = clock.seconds(), stored.began_at - OVERLAP_SECONDS
-    if stored.phase == _EVENTS or stored.began_at > now - EVENTS_AGAIN_SECONDS:
+    """The run that was cut off. The events of meanwhile come first: objects may take long, or keep failing."""
+    now = clock.seconds()
+    if stored.phase == _EVENTS:
         return stored
-    if since < now - KEPT_SECONDS:
+    if stored.began_at < now - KEPT_SECONDS:
         return _begun(stored)
     waiting = replace(stored, resume_phase=stored.phase, resume_cursor=stored.cursor)
-    return replace(waiting, phase=_EVENTS, cursor=str(since), began_at=now)
+    return replace(waiting, phase=_EVENTS, cursor=str(stored.began_at), began_at=now)
 
 
 def _next(progress: Progress) -> Progress:

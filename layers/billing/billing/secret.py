@@ -17,6 +17,7 @@ REFRESH_SECONDS: Final = 30  # a flood of bad signatures asks Secrets Manager at
 class StripeSecret:
     api_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(repr=False)
+    portal_configuration: str | None = None  # no secret, but of the same account and mode as the key
 
     @property
     def livemode(self) -> bool:
@@ -57,4 +58,7 @@ def _parse(value: object) -> StripeSecret:
     secrets = [stored] if isinstance(stored, str) else stored
     if not isinstance(secrets, list) or not all(isinstance(secret, str) for secret in secrets):
         raise Misconfigured("webhook-secret of the Stripe secret must be one text or a list of them.")
-    return StripeSecret(value["api-key"], tuple(filter(None, secrets)))
+    portal = value.get("portal-configuration") or None
+    if portal is not None and not isinstance(portal, str):
+        raise Misconfigured("portal-configuration of the Stripe secret must be a text.")
+    return StripeSecret(value["api-key"], tuple(filter(None, secrets)), portal)

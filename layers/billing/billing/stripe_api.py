@@ -121,9 +121,12 @@ class StripeApi:
         with _calling("checkout.sessions.expire"):
             self._v1.checkout.sessions.expire(session_id)
 
-    def create_portal_session(self, customer_id: str, return_url: str) -> str:
+    def create_portal_session(self, customer_id: str, return_url: str, configuration: str | None) -> str:
+        """In the account's default configuration where none is named."""
+        parameters: Any = {"customer": customer_id, "return_url": return_url}
+        parameters |= {"configuration": configuration} if configuration else {}
         with _calling("billing_portal.sessions.create"):
-            return self._v1.billing_portal.sessions.create({"customer": customer_id, "return_url": return_url}).url
+            return self._v1.billing_portal.sessions.create(parameters).url
 
     # -- prices, PaymentIntents, invoices
 
