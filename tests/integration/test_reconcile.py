@@ -525,7 +525,7 @@ def test_a_failing_stripe_ends_the_run_for_now(true: World) -> None:
     assert stored.phase == "open-invoices"
     true.stripe.failures.clear()
     report = run(true)
-    assert (report["complete"], report["seen"]) == (True, 0)
+    assert (report["complete"], report["missed"]) == (True, 0)
 
 
 def test_one_object_that_stripe_fails_on_does_not_stop_the_others(true: World) -> None:
