@@ -71,6 +71,10 @@ def _fits(value: Any, wanted: Object) -> bool:
 
 
 def _value(thing: Object, name: str) -> Any:
+    if name == "pending":
+        return thing["invoice"] is None
+    if name == "delivery_success":
+        return not thing["pending_webhooks"]
     if name == "price" and thing["object"] == "subscription":
         return thing["items"]["data"][0]["price"]["id"]
     if name == "subscription" and thing["object"] == "invoice":

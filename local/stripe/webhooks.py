@@ -98,7 +98,10 @@ class Webhooks:
     def _deliver(self, event: dict[str, Any], body: bytes, attempt: int) -> None:
         status, answer = (0, "the endpoint is down") if self.weather.down else self._post(body)
         self._note(event, attempt, status, answer)
-        if 200 <= status < 300 or attempt >= len(BACKOFF_SECONDS) or not self.url:
+        taken = 200 <= status < 300
+        if taken:
+            event["pending_webhooks"] = 0
+        if taken or attempt >= len(BACKOFF_SECONDS) or not self.url:
             self._count(-1)
             return
         self._later(BACKOFF_SECONDS[attempt], event, attempt + 1)

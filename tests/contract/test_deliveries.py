@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from local.stack import Quiet
 from local.stripe.server import StripeServer
+from local.stripe.webhooks import Weather
 
 type Served = tuple[StripeServer, str]
 
@@ -153,3 +154,13 @@ def test_api_failures_on_demand(stripe_server: Served, failure: dict[str, int], 
 def test_controls_say_what_is_wrong(stripe_server: Served, path: str, form: dict[str, str], status: int) -> None:
     answer = requests.post(f"{stripe_server[1]}/_control/{path}", form, timeout=30)
     assert (answer.status_code, bool(answer.json()["error"]["message"])) == (status, True)
+
+
+def test_events_are_listed_by_their_delivery(stripe_server: Served, endpoint: Endpoint) -> None:
+    server, address = stripe_server
+    [delivered] = happen(stripe_server)
+    server.webhooks.weather = Weather(lost=1)
+    both = happen(stripe_server)
+    events = stripe.StripeClient(server.api_key, base_addresses={"api": address}).v1.events
+    assert [event.id for event in events.list({"delivery_success": True}).data] == [delivered]
+    assert {event.id for event in events.list({"delivery_success": False}).data} == {*both} - {delivered}

@@ -223,7 +223,8 @@ def test_a_session_expires_after_a_day(life: Life) -> None:
 
 
 def test_a_one_off_invoice_paid_by_an_attached_payment(life: Life) -> None:
-    life.api.invoice_items.create({"customer": life.customer, "amount": 700, "currency": "usd"})
+    item = life.api.invoice_items.create({"customer": life.customer, "amount": 700, "currency": "usd"})
+    assert [one.id for one in life.api.invoice_items.list({"pending": True}).data] == [item.id]
     invoice = life.api.invoices.create({"customer": life.customer}).id
     life.api.invoices.finalize_invoice(invoice)
     intent = life.api.payment_intents.create({"amount": 700, "currency": "usd", "customer": life.customer}).id

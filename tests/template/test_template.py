@@ -166,6 +166,36 @@ def test_alarms_listen_to_metrics_that_the_code_emits() -> None:
             assert f'"{alarm["Properties"]["MetricName"]}"' in source
 
 
+def test_every_alarm_reaches_somebody_and_has_the_dimensions_of_its_metric() -> None:
+    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        properties = alarm["Properties"]
+        assert "AlarmTopicArn" in json.dumps(properties["AlarmActions"]), name
+        if properties["Namespace"] == "Billing":
+            assert properties["Dimensions"] == [{"Name": "service", "Value": "billing"}], name
+    missed = RESOURCES["ReconciliationMissedAlarm"]["Properties"]
+    assert (missed["Threshold"], missed["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    queue = RESOURCES["UnpublishedAlarm"]["Properties"]
+    assert queue["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert "UnpublishedQueue" in json.dumps(queue["Dimensions"])
+    assert "OperatorEmail" in json.dumps(RESOURCES["OperatorSubscription"]["Properties"]["Endpoint"])
+
+
+def test_the_stream_is_tried_again_within_bounds_and_loses_nothing() -> None:
+    stream = RESOURCES["PublishBillingEventsFunction"]["Properties"]["Events"]["Stream"]["Properties"]
+    assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert stream["BisectBatchOnFunctionError"] is True
+    assert stream["StartingPosition"] == "TRIM_HORIZON"
+    assert 0 < stream["MaximumRetryAttempts"] <= 100
+    assert 3600 <= stream["MaximumRecordAgeInSeconds"] < 24 * 3600, "the stream keeps its records for 24 hours"
+    assert "UnpublishedQueue" in json.dumps(stream["DestinationConfig"]["OnFailure"])
+
+
+def test_reconciliation_runs_every_hour() -> None:
+    hourly = RESOURCES["ReconcileStripeFunction"]["Properties"]["Events"]["Hourly"]["Properties"]
+    assert hourly["ScheduleExpression"] == "rate(1 hour)"
+    assert json.loads(hourly["Input"]) == {}, "it refuses an event that it does not know"
+
+
 def test_operators_hear_what_a_human_must_see() -> None:
     """moto plays the pattern of the rule; the text is made of what every such announcement has, or may have."""
     rule = RESOURCES["OperatorRule"]["Properties"]

@@ -85,14 +85,16 @@ MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
 
 
 def run_one(name: str) -> None:
-    """Prints what the first bad history was noticed by, as JSON."""
+    """Prints what the first bad history was noticed by, as JSON. Raises when nothing could be tried."""
     noticed = ""
     try:
         with MUTANTS[name]():
             torture(HISTORIES, SEED, shrink=False)
     except AssertionError as error:
         noticed = str(error).splitlines()[0][:80] if str(error) else "an assertion"
-    except Exception as error:  # noqa: BLE001 - any end but a good one is a finding
+    except OSError:  # DynamoDB Local could not be started, say
+        raise
+    except Exception as error:  # noqa: BLE001 - any other end but a good one is a finding
         noticed = f"{type(error).__name__}: {error}"[:80]
     print(json.dumps({"noticed": noticed, "histories": figures["histories"]}))
 
