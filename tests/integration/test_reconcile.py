@@ -552,18 +552,20 @@ def test_the_function_runs_it_and_tells_the_metrics(lost: World, capsys: pytest.
     assert [told[name] for name in names] == [[0.0], [0.0], [0.0], [1.0]]
 
 
-def test_what_is_late_or_drifted_is_in_the_metrics_and_the_log(true: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_late_or_drifted_is_in_the_metrics_and_the_log(
+    true: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     drift(true, quantity=7)
     late = at(true.stripe.store.emit("invoice.paid", true.stripe.store.all("invoice")[0]), 0)
     late |= {"id": "evt_late", "created": late["created"] - 3600}
     true.stripe.store.forget("event")
     true.stripe.store._objects["event"] = {"evt_late": late}
     capsys.readouterr()
+    caplog.clear()
     report = invoke(true, {})
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    told = next(line for line in lines if "_aws" in line)
+    told = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
     assert (told["ReconciliationMissed"][-1], told["ReconciliationDrift"][-1]) == (1.0, 1.0)
-    assert [line["report"] for line in lines if line.get("message") == "reconciled"] == [report]
+    assert [vars(line)["report"] for line in caplog.records if line.message == "reconciled"] == [report]
 
 
 def test_an_event_that_was_listed_late_is_still_seen(true: World) -> None:
