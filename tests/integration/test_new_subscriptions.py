@@ -126,6 +126,17 @@ def test_a_failed_bank_debit_leaves_the_tenant_inactive_until_its_invoice_is_pai
     assert tenant.status is TenantStatus.ACTIVE
 
 
+def active_after(world: World, events: list[Object], shuffle: int) -> None:
+    """In the order of that shuffle; 0: in their own."""
+    if shuffle:
+        random.Random(shuffle).shuffle(events)
+    for event in events:
+        assert world.deliver(event).status == 200
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
+
+
 @pytest.mark.parametrize("spacing", [0, 5])
 @pytest.mark.parametrize("shuffle", range(6))
 def test_a_failed_debit_paid_after_all_ends_alike_in_any_order(world: World, shuffle: int, spacing: int) -> None:
@@ -134,13 +145,7 @@ def test_a_failed_debit_paid_after_all_ends_alike_in_any_order(world: World, shu
     checkout.settle_checkout(world.stripe.store, session, paid=False)
     collecting.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     events = [at(event, index * spacing) for index, event in enumerate(world.new_events())]
-    if shuffle:
-        random.Random(shuffle).shuffle(events)
-    for event in events:
-        assert world.deliver(event).status == 200
-    tenant = world.tenant()
-    assert tenant
-    assert tenant.status is TenantStatus.ACTIVE
+    active_after(world, events, shuffle)
     assert only_subscription(world).checkout_payment is CheckoutPayment.SETTLED
 
 
@@ -324,10 +329,4 @@ def test_a_failed_debit_that_is_let_go_of_waits_no_more(world: World, shuffle: i
     invoices.close_invoice(store, store.all("invoice")[0], "void")
     subscriptions.set_status(store, store.all("subscription")[0], "active")
     events = [at(event, index) for index, event in enumerate(world.new_events())]
-    if shuffle:
-        random.Random(shuffle).shuffle(events)
-    for event in events:
-        assert world.deliver(event).status == 200
-    tenant = world.tenant()
-    assert tenant
-    assert tenant.status is TenantStatus.ACTIVE
+    active_after(world, events, shuffle)

@@ -33,9 +33,7 @@ type Object = dict[str, Any]
 OVERLAP_SECONDS: Final = 2 * 3600  # clocks differ, and an event may be listed after one that is younger
 KEPT_SECONDS: Final = 30 * 24 * 3600  # what Stripe keeps of its events: https://docs.stripe.com/api/events
 HOLD_SECONDS: Final = 3 * 24 * 3600  # an event that fails is tried again for as long as Stripe would try
-RECENT_SECONDS: Final = (
-    35 * 24 * 3600
-)  # payments and invoices: as far back as the table can be restored to, point in time
+RECENT_SECONDS: Final = 35 * 24 * 3600  # of objects: as far back as the table can be restored to, point in time
 MAX_TYPES: Final = 20  # that one list of events takes
 
 _EVENTS: Final = "events"
