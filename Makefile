@@ -26,40 +26,40 @@ help: ## What can be made
 setup: .venv/ready .local/stripe-openapi.json ## Everything that the other targets need, in .venv and .local
 
 demo: setup ## One tenant's life, from checkout to cancellation, on a stack of its own
-	@$(BIN)/python -m local.demo
+	@$(BIN)/python -m local.commands.demo
 
 up: setup ## The local stack on 127.0.0.1:8087, until Ctrl-C
-	@$(BIN)/python -m local.stack
+	@$(BIN)/python -m local.commands.up
 
 token: setup ## A token for the local stack: make token TENANT=550e8400; without TENANT, an operator's
 	@$(BIN)/python -m local.tokens $(TENANT)
 
 show: setup ## What the local stack's table holds of a tenant: make show TENANT=550e8400
 	@$(if $(TENANT),,echo 'Whose? make show TENANT=550e8400'; exit 1)
-	@$(BIN)/python -m local.show $(TENANT)
+	@$(BIN)/python -m local.commands.show $(TENANT)
 
 sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
 	@$(if $(EVENT),,echo 'Which? make -s sign EVENT=events/stripe/invoice.paid.json' >&2; exit 1)
-	@$(BIN)/python -m local.sign $(EVENT)
+	@$(BIN)/python -m local.commands.sign $(EVENT)
 
 advance: setup ## Moves the local Stripe's time, with all that becomes due: make advance DAYS=35
-	@$(BIN)/python -m local.control clock days=$(or $(DAYS),1)
+	@$(BIN)/python -m local.commands.control clock days=$(or $(DAYS),1)
 
 weather: setup ## How its webhooks travel: make weather COPIES=2 LATE=3 LOST=0.5 SHUFFLED=true DOWN=true; fair without
-	@$(BIN)/python -m local.control weather copies=$(COPIES) late=$(LATE) lost=$(LOST) shuffled=$(SHUFFLED) down=$(DOWN)
+	@$(BIN)/python -m local.commands.control weather copies=$(COPIES) late=$(LATE) lost=$(LOST) shuffled=$(SHUFFLED) down=$(DOWN)
 
 fail: setup ## Its next API calls (ours are made again once) fail: make fail STATUS=500 COUNT=3, or time out: make fail SECONDS=12 COUNT=2
-	@$(BIN)/python -m local.control failures status=$(STATUS) count=$(COUNT) seconds=$(SECONDS)
+	@$(BIN)/python -m local.commands.control failures status=$(STATUS) count=$(COUNT) seconds=$(SECONDS)
 
 roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the one before valid beside it
-	@$(BIN)/python -m local.control roll-secret
+	@$(BIN)/python -m local.commands.control roll-secret
 
 # Nothing is passed as an argument: make puts what it is given into the environment, the key too.
 stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see README
 	@$(BIN)/python -m local.stripe_setup
 
 types-of-events: setup ## The Stripe event types that are handled, one a line
-	@$(BIN)/python -c 'from billing.webhook.effects import EFFECTS; print(*EFFECTS, sep="\n")'
+	@$(BIN)/python -c 'from billing.replica.effects import EFFECTS; print(*EFFECTS, sep="\n")'
 
 test: setup ## All tests, some eight minutes (what is not there for some of them is told); some: make test TESTS=tests/unit
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)

@@ -1,16 +1,14 @@
-"""The whole thing on this machine: `python -m local.stack` serves until Ctrl-C.
+"""Everything on this machine: the gateway, the functions, AWS, Stripe's stand-in, and what connects them.
 
-Environment: `WEBHOOK_URL` is where the stand-in sends its events instead of the stack (`sam local start-api`, say);
-`STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET` use real Stripe (test mode) instead of the stand-in,
-`STRIPE_API_BASE` another server that speaks Stripe's API, `DYNAMODB=local` DynamoDB Local instead of moto.
+Environment: with `WEBHOOK_URL` the stand-in sends its events there and not to the stack (for `sam local start-api`).
+`STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET` use real Stripe (test mode) in place of the stand-in, `STRIPE_API_BASE`
+another server that speaks Stripe's API. `DYNAMODB=local` uses DynamoDB Local in place of moto.
 """
 
 import fcntl
 import json
-import logging
 import os
 import shutil
-import signal
 import socket
 import struct
 import tempfile
@@ -24,25 +22,33 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
-import stripe
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from billing.domain.caller import ADMIN_SCOPE
+from billing.replica.effects import EFFECTS
 from billing.settings import DEFAULT_STRIPE_API_BASE
-from billing.webhook.effects import EFFECTS
 from local import template, tokens
-from local.aws import CREDENTIALS, Aws, dynamodb, events, secretsmanager
-from local.console import Console
-from local.dynamodb_local import DynamoDBLocal
-from local.gateway import Gateway
+from local.aws.clients import (
+    CREDENTIALS,
+    TIME_LIMIT_FACTOR,
+    UNHURRIED_SECONDS,
+    dynamodb,
+    events,
+    secretsmanager,
+)
+from local.aws.dynamodb_local import DynamoDBLocal
+from local.aws.gateway import Api, Gateway
+from local.aws.runtime import Runtime
+from local.aws.schedule import Schedule
+from local.aws.server import Aws
+from local.aws.stream import StreamPoller
+from local.console.console import Console
 from local.ports import free_port
-from local.runtime import Runtime
-from local.schedule import Schedule
-from local.stream import StreamPoller
+from local.stripe.account import Account
 from local.stripe.server import StripeServer
 
 LOOPBACK: Final = "127.0.0.1"
 HOST_OF_CONTAINERS: Final = "host.docker.internal"
-ADMIN_SCOPE: Final = "billing:admin"
 WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
 LOCAL_API_KEY: Final = "sk_test_local"
 LOCAL_WEBHOOK_SECRET: Final = "whsec_local"
@@ -81,7 +87,7 @@ class Stack:
         self.state = state
         self.api_key = os.environ.get("STRIPE_API_KEY") or LOCAL_API_KEY
         self.webhook_secret = os.environ.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
-        self.stripe: StripeServer | None = None
+        self.stripe: Account | None = None
         self.stripe_base = _stripe_elsewhere(self.ports)
         self.database = "moto"
         self._running = ExitStack()
@@ -124,19 +130,24 @@ class Stack:
         self.api_url = f"http://{LOOPBACK}:{port}"  # the functions are told it before it is served
         self.aws_url = self._start_aws()
         if not self.stripe_base:
-            self.stripe = StripeServer(self.api_key)
-            self.stripe_base = self._serve(self.stripe, self.ports.stripe, for_containers=True)
+            self.stripe = Account(self.api_key)
+            self.stripe_base = self._serve(StripeServer(self.stripe), self.ports.stripe, for_containers=True)
             self.stripe.public_url = self.stripe_base
         self.secret_arn = self._create_resources()
-        here = {"AWS_ENDPOINT_URL": self.aws_url, "STRIPE_API_BASE": self.stripe_base}
-        functions = template.functions(self._parameters(), here)
+        here = {
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "STRIPE_API_BASE": self.stripe_base,
+            "TIME_LIMIT_FACTOR": str(TIME_LIMIT_FACTOR),
+        }
+        functions = template.functions(self.parameters(), here)
         logs = self.state / "logs"
         logs.mkdir(exist_ok=True)
         self.environment = {name: value for f in functions for name, value in f.environment.items()}
         runtimes = self.runtimes = {f.name: Runtime(f, logs) for f in functions}
         for runtime in runtimes.values():
             self._running.callback(runtime.close)
-        gateway = Gateway(functions, runtimes, template.cors(self._parameters()), self.state, Console(self).answer)
+        api = Api(functions, runtimes, template.cors(self.parameters()))
+        gateway = Gateway(api, self.state, Console(self).answer)
         self._serve(gateway, port)
         self._aws.invoke = lambda name, event: self.runtimes[name].invoke(event)
         self.stream = StreamPoller(self.aws_url, runtimes["PublishBillingEventsFunction"])
@@ -164,7 +175,7 @@ class Stack:
         self._aws = aws
         serving = self._serve(aws, self.ports.aws, for_containers=True)
         # moto keeps its state in this process: the next stack in it begins with nothing.
-        self._running.callback(requests.post, f"{serving}/moto-api/reset", timeout=10)
+        self._running.callback(requests.post, f"{serving}/moto-api/reset", timeout=UNHURRIED_SECONDS)
         return serving
 
     def _create_resources(self) -> str:
@@ -183,7 +194,8 @@ class Stack:
         value = json.dumps(kept | {"api-key": self.api_key, "webhook-secret": webhook_secrets})
         manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
 
-    def _parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str]:
+        """The values of the template's parameters."""
         return {
             "JwtIssuer": tokens.ISSUER,
             "JwtAudience": tokens.AUDIENCE,
@@ -259,45 +271,3 @@ def _bridge_address(name: str = "docker0") -> str | None:
         except OSError:
             return None
     return socket.inet_ntoa(answer[20:24])
-
-
-def main() -> None:
-    from local import seed  # noqa: PLC0415 - it needs the stack
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        with Stack() as stack:
-            seeded = seed.seed(stack)
-            stack.write_environment()
-            _tell(stack, seeded)
-            stop.wait()
-    except (OSError, RuntimeError, stripe.StripeError) as error:
-        raise SystemExit(f"The stack cannot start: {error}") from error
-    print("stopped")
-
-
-def _tell(stack: Stack, seeded: str) -> None:
-    stripe = "the stand-in" if stack.stripe else "not ours"
-    print(
-        f"""
-  console   {stack.api_url}/  in a browser: start a checkout, see what follows
-  API       {stack.api_url}   every function in a process of its own; logs in .local/logs
-  Stripe    {stack.stripe_base}  ({stripe})
-  AWS       {stack.aws_url}   ({stack.database} for DynamoDB, table {template.TABLE_NAME})
-  seeded    {seeded}
-  settings  .local/stack.env, for a shell:   set -a; . .local/stack.env; set +a
-
-  curl -X POST "{stack.api_url}/api/v1/billing/stripe/checkout?tenantId=550e8400&planId=plan-pro" \\
-       -H "Authorization: Bearer ${{TOKEN}}"
-
-  Ctrl-C stops it.
-""",
-        flush=True,
-    )
-
-
-if __name__ == "__main__":
-    main()

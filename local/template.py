@@ -1,6 +1,7 @@
 """What `template.yaml` says, with its references resolved to the local stack's values."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +65,9 @@ def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
+@cache
 def raw() -> dict[str, Any]:
-    """The template as it stands, intrinsics in their long form."""
+    """The template as it stands, intrinsics in their long form. It is read once a process: nobody may change it."""
     loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
     return loaded
 

@@ -9,6 +9,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from billing.domain.caller import ADMIN_SCOPE
 from local.template import ROOT
 
 STATE: Final = ROOT / ".local"
@@ -55,4 +56,4 @@ if __name__ == "__main__":
     parser.add_argument("tenant", nargs="?", help="the tenant's id; none: an operator")
     parser.add_argument("--admin", action="store_true", help="with the scope billing:admin")
     asked = parser.parse_args()
-    print(issue(asked.tenant, scope="billing:admin" if asked.admin or not asked.tenant else ""))
+    print(issue(asked.tenant, scope=ADMIN_SCOPE if asked.admin or not asked.tenant else ""))

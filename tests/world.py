@@ -13,20 +13,21 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from billing import bootstrap, clock
+from billing.adapters.table import keys
+from billing.adapters.table.store import Table
 from billing.domain.entities import Invoice, Payment, Plan, Subscription, Tenant
-from billing.table import keys
-from billing.table.store import Pointer, Table
-from billing.webhook.effects import EFFECTS
-from billing.webhook.signature import sign
+from billing.domain.writes import Pointer, StripeId
+from billing.inbox.signature import sign
+from billing.replica.effects import EFFECTS
 from local import template
-from local.gateway import http_event, routes
-from local.sign import delivery
-from local.stripe import checkout
-from local.stripe.api_catalogue import recurring
+from local.aws.gateway import http_event, routes
+from local.aws.worker import Context, load
+from local.commands.sign import delivery
+from local.stripe.account import Account
+from local.stripe.api.catalogue import recurring
 from local.stripe.controls import METHODS
-from local.stripe.server import StripeServer
-from local.stripe.store import Object
-from local.worker import Context, load
+from local.stripe.engine import checkout
+from local.stripe.engine.store import Object
 
 WEBHOOK_SECRET = "whsec_test"
 TENANT = "550e8400"
@@ -46,7 +47,7 @@ class Answer:
 
 @dataclass
 class World:
-    stripe: StripeServer
+    stripe: Account
     table: Table
     secret_arn: str
     functions: list[template.Function]
@@ -132,12 +133,12 @@ class World:
             interval="month",
             **values,
         )
-        self.table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
+        self.table.write([plan], [Pointer(StripeId(price_id), plan_id=plan_id)])
 
     def customer(self, tenant_id: str = TENANT, customer_id: str = CUSTOMER) -> None:
         self.stripe.store.create("customer", id=customer_id, metadata={"tenantId": tenant_id})
         tenant = Tenant(tenant_id=tenant_id, stripe_customer_id=customer_id)
-        self.table.write([tenant], [Pointer(keys.stripe_pointer(customer_id), tenant_id=tenant_id)])
+        self.table.write([tenant], [Pointer(StripeId(customer_id), tenant_id=tenant_id)])
 
     def subscribe(self, outcome: str = "paid", **more: Any) -> Object:
         """Checkout, and its completion at Stripe; no event is delivered. The session."""

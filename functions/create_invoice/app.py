@@ -1,14 +1,16 @@
 """POST /api/v1/billing/tenants/{tenantId}/invoices (admin)"""
 
-from billing import bootstrap, http, invoices
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import CreateInvoice
+from billing.edge import http
+from billing.edge.parameters import CreateInvoice
+from billing.pay.own_invoices import OwnInvoices
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     caller = http.caller(event, bootstrap.settings().tenant_claim)
     caller.administer()
-    wanted = http.parse(event, CreateInvoice)
-    invoice, created = invoices.create(bootstrap.table(), wanted)
+    request = http.parse(event, CreateInvoice)
+    invoice, created = OwnInvoices(bootstrap.table()).create(request)
     return http.ok(invoice, status=201 if created else 200)

@@ -1,13 +1,15 @@
 """POST /api/v1/billing/invoices/{invoiceId}/payment-intent"""
 
-from billing import bootstrap, http, invoice_payment
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import PayInvoice
+from billing.edge import http
+from billing.edge.parameters import PayInvoice
+from billing.pay.payment_intents import PaymentIntents
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    wanted = http.parse(event, PayInvoice)
+    request = http.parse(event, PayInvoice)
     caller = http.caller(event, bootstrap.settings().tenant_claim)
-    secret = invoice_payment.client_secret(bootstrap.table(), bootstrap.stripe(), caller, wanted)
+    secret = PaymentIntents(bootstrap.table(), bootstrap.stripe()).client_secret(caller, request)
     return http.ok({"clientSecret": secret})

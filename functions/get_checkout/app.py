@@ -1,12 +1,15 @@
 """GET /api/v1/billing/stripe/checkout/{sessionId}"""
 
-from billing import bootstrap, checkout_status, http
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import GetCheckout
+from billing.edge import http
+from billing.edge.parameters import GetCheckout
+from billing.subscribe.checkout_return import CheckoutReturn
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    wanted = http.parse(event, GetCheckout)
+    request = http.parse(event, GetCheckout)
     caller = http.caller(event, bootstrap.settings().tenant_claim)
-    return http.ok(checkout_status.show(bootstrap.table(), bootstrap.stripe(), caller, wanted))
+    back = CheckoutReturn(bootstrap.table(), bootstrap.stripe(), bootstrap.decider())
+    return http.ok(back.show(caller, request))

@@ -1,12 +1,14 @@
 """GET /api/v1/billing/tenants/{tenantId}/history"""
 
-from billing import bootstrap, history, http
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import GetTenantHistory
+from billing.edge import http
+from billing.edge.parameters import GetTenantHistory
+from billing.operate.history import History
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    wanted = http.parse(event, GetTenantHistory)
+    request = http.parse(event, GetTenantHistory)
     caller = http.caller(event, bootstrap.settings().tenant_claim)
-    return http.ok(history.page(bootstrap.table(), caller, wanted))
+    return http.ok(History(bootstrap.table()).page(caller, request))

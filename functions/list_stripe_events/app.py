@@ -1,13 +1,15 @@
 """GET /api/v1/billing/stripe/events (admin)"""
 
-from billing import bootstrap, events, http
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import ListStripeEvents
+from billing.edge import http
+from billing.edge.parameters import ListStripeEvents
+from billing.operate.event_records import EventRecords
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     caller = http.caller(event, bootstrap.settings().tenant_claim)
     caller.administer()
-    wanted = http.parse(event, ListStripeEvents)
-    return http.ok(events.search(bootstrap.table(), wanted))
+    request = http.parse(event, ListStripeEvents)
+    return http.ok(EventRecords(bootstrap.table()).search(request))

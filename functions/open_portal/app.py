@@ -1,15 +1,15 @@
 """POST /api/v1/billing/stripe/portal"""
 
-from billing import bootstrap, http, portal
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import OpenPortal
+from billing.edge import http
+from billing.edge.parameters import OpenPortal
+from billing.subscribe.portal import Portal
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    wanted = http.parse(event, OpenPortal)
-    settings = bootstrap.settings()
-    caller = http.caller(event, settings.tenant_claim)
-    configuration = bootstrap.secrets().read().portal_configuration
-    url = portal.open_session(bootstrap.table(), bootstrap.stripe(), settings, caller, wanted, configuration)
-    return http.ok({"portalUrl": url})
+    request = http.parse(event, OpenPortal)
+    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    portal = Portal(bootstrap.table(), bootstrap.stripe(), bootstrap.settings(), bootstrap.secrets())
+    return http.ok({"portalUrl": portal.open_session(caller, request)})

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from billing import bootstrap, publish, stream
+from billing import bootstrap
+from billing.announce.publisher import Publisher
 from billing.deadline import LambdaContext
+from billing.edge import stream
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> stream.BatchResponse:
-    return stream.each(event, context, lambda record: publish.publish(bootstrap.table(), bootstrap.bus(), record))
+    return stream.each(event, context, Publisher(bootstrap.table(), bootstrap.bus()).publish)

@@ -1,13 +1,15 @@
 """PUT /api/v1/billing/plans/{planId} (admin)"""
 
-from billing import bootstrap, http, plans
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import PutPlan
+from billing.edge import http
+from billing.edge.parameters import PutPlan
+from billing.subscribe.plans import Plans
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     caller = http.caller(event, bootstrap.settings().tenant_claim)
     caller.administer()
-    wanted = http.parse(event, PutPlan)
-    return http.ok(plans.put(bootstrap.table(), bootstrap.stripe(), wanted))
+    request = http.parse(event, PutPlan)
+    return http.ok(Plans(bootstrap.table(), bootstrap.stripe()).put(request))

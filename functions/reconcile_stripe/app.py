@@ -1,21 +1,16 @@
-"""Hourly, and started by start_reconciliation: compares the table with Stripe. The event: `{"dryRun": true}` or `{}`"""
+"""Compares the table with Stripe: every hour, and when start_reconciliation asks. Event: `{"dryRun": true}` or `{}`."""
 
 from typing import Any
 
-from billing import bootstrap, deadline, reconcile
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.observability import logger, metrics
-from billing.parameters import Reconcile
+from billing.edge.invocation import invocation
+from billing.edge.parameters import Reconcile
+from billing.reconcile.run import Reconciliation
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    deadline.start(context)
-    logger.clear_state()
-    logger.append_keys(request_id=context.aws_request_id)
-    wanted = Reconcile.model_validate(event)
-    livemode = bootstrap.secrets().read().livemode
-    try:
-        return reconcile.run(bootstrap.table(), bootstrap.stripe(), livemode=livemode, dry_run=wanted.dry_run)
-    finally:
-        if metrics.metric_set:
-            metrics.flush_metrics()
+    with invocation(context):
+        request = Reconcile.model_validate(event)
+        reconciliation = Reconciliation(bootstrap.table(), bootstrap.stripe(), bootstrap.inbox())
+        return reconciliation.run(dry_run=request.dry_run)

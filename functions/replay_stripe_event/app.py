@@ -1,14 +1,15 @@
 """POST /api/v1/billing/stripe/events/{eventId}/replay (admin)"""
 
-from billing import bootstrap, events, http
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import OneStripeEvent
+from billing.edge import http
+from billing.edge.parameters import OneStripeEvent
+from billing.operate.event_records import Replay
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     caller = http.caller(event, bootstrap.settings().tenant_claim)
     caller.administer()
-    wanted = http.parse(event, OneStripeEvent)
-    livemode = bootstrap.secrets().read().livemode
-    return http.ok(events.replay(bootstrap.table(), bootstrap.stripe(), wanted, livemode=livemode))
+    request = http.parse(event, OneStripeEvent)
+    return http.ok(Replay(bootstrap.table(), bootstrap.stripe(), bootstrap.inbox()).replay(request))

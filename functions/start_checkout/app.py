@@ -1,14 +1,15 @@
 """POST /api/v1/billing/stripe/checkout"""
 
-from billing import bootstrap, checkout, http
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.parameters import StartCheckout
+from billing.edge import http
+from billing.edge.parameters import StartCheckout
+from billing.subscribe.checkout import Checkout
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    wanted = http.parse(event, StartCheckout)
-    settings = bootstrap.settings()
-    caller = http.caller(event, settings.tenant_claim)
-    url = checkout.start(bootstrap.table(), bootstrap.stripe(), settings, caller, wanted)
-    return http.ok({"sessionUrl": url})
+    request = http.parse(event, StartCheckout)
+    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    checkout = Checkout(bootstrap.table(), bootstrap.stripe(), bootstrap.settings())
+    return http.ok({"sessionUrl": checkout.start(caller, request)})

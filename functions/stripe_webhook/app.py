@@ -1,12 +1,13 @@
-"""POST /api/v1/billing/stripe/webhook (called by Stripe: authenticated by its signature, not by a token)"""
+"""POST /api/v1/billing/stripe/webhook (called by Stripe, which authenticates by its signature, not by a token)"""
 
-from billing import bootstrap, http
+from billing import bootstrap
 from billing.deadline import LambdaContext
-from billing.webhook import delivery
+from billing.edge import http
+from billing.inbox.delivery import Deliveries
 
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     signature = http.header(event, "Stripe-Signature")
-    receipt = delivery.accept(bootstrap.table(), bootstrap.secrets(), bootstrap.fetch, http.raw_body(event), signature)
+    receipt = Deliveries(bootstrap.secrets(), bootstrap.inbox()).accept(http.raw_body(event), signature)
     return http.ok({"received": True, "status": receipt.record.status, "duplicate": receipt.duplicate})

@@ -1,22 +1,21 @@
 """`/_control/…`: what at Stripe people, banks and time do, and Stripe on a bad day. Forms in, JSON out."""
 
 import json
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import cache
+from typing import Final
 
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from local.stripe import checkout, collecting, payments, periods, subscriptions, timetravel
-from local.stripe.cards import BANK
+from local.stripe.account import Account
+from local.stripe.engine import checkout, collecting, payments, periods, subscriptions, timetravel
+from local.stripe.engine.cards import BANK
+from local.stripe.engine.store import DAY, Object, shown
 from local.stripe.errors import ApiError, invalid
-from local.stripe.store import DAY, Object, shown
 from local.stripe.webhooks import Weather
 from local.web import of_another_site
-
-if TYPE_CHECKING:
-    from local.stripe.server import StripeServer
 
 METHODS: Final = {
     "paid": "pm_card_visa",
@@ -27,39 +26,40 @@ METHODS: Final = {
 
 type Form = dict[str, str]
 
+# (method, path, the name of the method that answers)
+_ROUTES: Final = (
+    ("POST", "checkout_sessions/<id>/complete", "complete"),
+    ("POST", "checkout_sessions/<id>/settle", "settle"),
+    ("POST", "subscriptions/<id>/renew", "renew"),
+    ("POST", "subscriptions/<id>/status", "status"),
+    ("POST", "payment_intents/<id>/answer", "answer_intent"),
+    ("POST", "charges/<id>/dispute", "dispute"),
+    ("POST", "events/<id>/deliver", "deliver"),
+    ("GET", "deliveries", "deliveries"),
+    ("POST", "clock", "advance"),
+    ("POST", "dunning", "dunning"),
+    ("POST", "weather", "weather"),
+    ("POST", "failures", "fail"),
+    ("POST", "webhook_secret", "roll_secret"),
+)
+
 
 class Controls:
     """Every route takes form fields and answers what it changed. Raises nothing: errors are answered as Stripe's."""
 
-    def __init__(self, server: "StripeServer") -> None:
-        self._server = server
-        rules = [Rule(f"/_control/{path}", methods=[method], endpoint=act) for method, path, act in self._routes()]
-        self._map = Map(rules)
-
-    def _routes(self) -> Iterable[tuple[str, str, Callable[..., Object]]]:
-        yield "POST", "checkout_sessions/<id>/complete", self._complete
-        yield "POST", "checkout_sessions/<id>/settle", self._settle
-        yield "POST", "subscriptions/<id>/renew", self._renew
-        yield "POST", "subscriptions/<id>/status", self._status
-        yield "POST", "payment_intents/<id>/answer", self._answer_intent
-        yield "POST", "charges/<id>/dispute", self._dispute
-        yield "POST", "events/<id>/deliver", self._deliver
-        yield "GET", "deliveries", self._deliveries
-        yield "POST", "clock", self._advance
-        yield "POST", "dunning", self._dunning
-        yield "POST", "weather", self._weather
-        yield "POST", "failures", self._fail
-        yield "POST", "webhook_secret", self._roll_secret
+    def __init__(self, account: Account) -> None:
+        self._account = account
 
     def answer(self, request: Request) -> Response:
         try:
             if of_another_site(request):
                 raise Forbidden
-            act, found = self._map.bind_to_environ(request.environ).match()
+            name, found = _map().bind_to_environ(request.environ).match()
+            act: Callable[..., Object] = getattr(self, name)
             form = {**request.args.to_dict(), **request.form.to_dict()}
             if request.method == "GET":  # waiting keeps nobody out: what is waited for may be a call to this server
                 return _json(200, act(form, **found))
-            with self._server.lock:
+            with self._account.lock:
                 return _json(200, shown(act(form, **found)))
         except ApiError as error:
             return _json(error.status, error.body)
@@ -68,83 +68,88 @@ class Controls:
 
     # -- people, banks, time
 
-    def _complete(self, form: Form, id: str) -> Object:
-        store = self._server.store
+    def complete(self, form: Form, id: str) -> Object:
+        store = self._account.store
         session = store.get("checkout.session", id)
         return checkout.complete_checkout(store, session, _method(form), confirmed=True)
 
-    def _settle(self, form: Form, id: str) -> Object:
-        store = self._server.store
+    def settle(self, form: Form, id: str) -> Object:
+        store = self._account.store
         return checkout.settle_checkout(store, store.get("checkout.session", id), paid=_paid(form))
 
-    def _renew(self, form: Form, id: str) -> Object:
-        store = self._server.store
+    def renew(self, form: Form, id: str) -> Object:
+        store = self._account.store
         return periods.renew(store, store.get("subscription", id), _method(form))
 
-    def _status(self, form: Form, id: str) -> Object:
-        store = self._server.store
+    def status(self, form: Form, id: str) -> Object:
+        store = self._account.store
         return subscriptions.set_status(store, store.get("subscription", id), form.get("status", "paused"))
 
-    def _answer_intent(self, form: Form, id: str) -> Object:
-        store = self._server.store
+    def answer_intent(self, form: Form, id: str) -> Object:
+        store = self._account.store
         return collecting.answer_intent(store, store.get("payment_intent", id), paid=_paid(form))
 
-    def _dispute(self, _: Form, id: str) -> Object:
-        return payments.dispute(self._server.store, self._server.store.get("charge", id))
+    def dispute(self, _: Form, id: str) -> Object:
+        return payments.dispute(self._account.store, self._account.store.get("charge", id))
 
-    def _advance(self, form: Form) -> Object:
+    def advance(self, form: Form) -> Object:
         """Moves Stripe's time by `days` or `seconds`, with all that becomes due on the way."""
         seconds = _number(form, "days") * DAY + _number(form, "seconds")
         if not 0 <= seconds <= 3650 * DAY:
             raise invalid("Time goes forward, by up to ten years at once.", "days")
-        happened = timetravel.advance(self._server.store, self._server.clock, seconds)
-        return {"now": self._server.store.now(), "happened": happened}
+        happened = timetravel.advance(self._account.store, self._account.clock, seconds)
+        return {"now": self._account.store.now(), "happened": happened}
 
-    def _dunning(self, form: Form) -> Object:
+    def dunning(self, form: Form) -> Object:
         """What becomes of a subscription when its last charge failed: canceled, unpaid or past_due."""
         ends = form.get("ends", "canceled")
         if ends not in ("canceled", "unpaid", "past_due"):
             raise invalid("It ends in canceled, unpaid or past_due.", "ends")
-        self._server.store.dunning_ends = ends
+        self._account.store.dunning_ends = ends
         return {"ends": ends}
 
     # -- deliveries and bad days
 
-    def _deliver(self, _: Form, id: str) -> Object:
-        event = self._server.store.get("event", id)
-        self._server.webhooks.deliver(event)
+    def deliver(self, _: Form, id: str) -> Object:
+        event = self._account.store.get("event", id)
+        self._account.webhooks.deliver(event)
         return event
 
-    def _deliveries(self, form: Form) -> Object:
+    def deliveries(self, form: Form) -> Object:
         """`wait`: seconds to wait for what is under way."""
-        idle = self._server.webhooks.wait_idle(_number(form, "wait"))
-        return {"idle": idle, "data": list(self._server.webhooks.log)}
+        idle = self._account.webhooks.wait_idle(_number(form, "wait"))
+        return {"idle": idle, "data": list(self._account.webhooks.log)}
 
-    def _weather(self, form: Form) -> Object:
+    def weather(self, form: Form) -> Object:
         """How events travel from now on; what is left out is fair."""
         for name in ("shuffled", "down"):
             if form.get(name) not in (None, "", "true", "false"):
                 raise invalid(f"{name} is true or false.", name)
         if _number(form, "lost") > 1:
             raise invalid("lost is the share that is lost: 0 to 1.", "lost")
-        self._server.webhooks.weather = Weather(
+        self._account.webhooks.weather = Weather(
             copies=max(1, int(_number(form, "copies", 1))),
             late=_number(form, "late"),
             lost=_number(form, "lost"),
             shuffled=form.get("shuffled") == "true",
             down=form.get("down") == "true",
         )
-        return vars(self._server.webhooks.weather)
+        return vars(self._account.webhooks.weather)
 
-    def _fail(self, form: Form) -> Object:
+    def fail(self, form: Form) -> Object:
         """The next `count` API calls get `status` after `seconds` (no status: the answer, late)."""
         status, count = int(_number(form, "status")), int(_number(form, "count", 1))
         if not status and not _number(form, "seconds"):
             raise invalid("Say how: by a status (429, 500), or by the seconds that it takes.", "status")
-        return self._server.fail(status, count, _number(form, "seconds"), form.get("path", "/"))
+        return self._account.fail(status, count, _number(form, "seconds"), form.get("path", "/"))
 
-    def _roll_secret(self, _: Form) -> Object:
-        return {"secret": self._server.webhooks.roll_secret(), "valid": len(self._server.webhooks.secrets)}
+    def roll_secret(self, _: Form) -> Object:
+        return {"secret": self._account.webhooks.roll_secret(), "valid": len(self._account.webhooks.secrets)}
+
+
+@cache
+def _map() -> Map:
+    return Map([Rule(f"/_control/{path}", methods=[method], endpoint=name) for method, path, name in _ROUTES])
 
 
 def _method(form: Form) -> str:

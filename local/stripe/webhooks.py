@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import requests
 
-from billing.webhook.signature import sign
+from billing.inbox.signature import sign
 
 BACKOFF_SECONDS: Final = (0.5, 1, 2, 4, 8, 16, 32)  # Stripe takes hours; nobody waits for that at a desk
 SHUFFLE_SECONDS: Final = 1.5
-_TIMEOUT_SECONDS: Final = 30
+_TIMEOUT_SECONDS: Final = 600  # a busy machine is no reason to give up
 _PARALLEL: Final = 4
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import stripe
 
-from billing.webhook.effects import EFFECTS
+from billing.replica.effects import EFFECTS
 
 type Thing = dict[str, Any]
 
@@ -117,7 +117,7 @@ class Wish:
 
 
 def live(api_key: str) -> bool:
-    """As `billing.secret` tells it."""
+    """As `billing.adapters.secret` reads it."""
     return "_live_" in api_key
 
 

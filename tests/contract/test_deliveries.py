@@ -14,10 +14,10 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from local.stack import Quiet
-from local.stripe.server import StripeServer
+from local.stripe.account import Account
 from local.stripe.webhooks import Weather
 
-type Served = tuple[StripeServer, str]
+type Served = tuple[Account, str]
 
 SECRET = "whsec_first"
 WAIT_SECONDS = 30

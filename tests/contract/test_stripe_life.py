@@ -7,11 +7,11 @@ import pytest
 import requests
 import stripe
 
-from local.stripe.server import StripeServer
-from local.stripe.store import Object
+from local.stripe.account import Account
+from local.stripe.engine.store import Object
 from tests import openapi
 
-type Served = tuple[StripeServer, str]
+type Served = tuple[Account, str]
 
 DAY = 24 * 3600
 
@@ -19,7 +19,7 @@ DAY = 24 * 3600
 class Life:
     """One customer and its subscription, at a stand-in whose clock can be moved."""
 
-    def __init__(self, server: StripeServer, address: str) -> None:
+    def __init__(self, server: Account, address: str) -> None:
         self.server = server
         self.address = address
         self.api = stripe.StripeClient(server.api_key, base_addresses={"api": address}).v1

@@ -13,17 +13,19 @@ import stripe
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from billing.secret import _parse
-from billing.webhook.effects import EFFECTS
-from local.aws import CREDENTIALS, REGION
-from local.stripe import api_account, lists, periods, subscriptions
-from local.stripe.api_catalogue import create_price
-from local.stripe.server import StripeServer
-from local.stripe.store import API_VERSION, Object
+from billing.adapters.secret import parse
+from billing.replica.effects import EFFECTS
+from local.aws.clients import CREDENTIALS, REGION
+from local.stripe.account import Account
+from local.stripe.api import account as api_account
+from local.stripe.api import lists
+from local.stripe.api.catalogue import create_price
+from local.stripe.engine import periods, subscriptions
+from local.stripe.engine.store import API_VERSION, Object
 from local.stripe_setup import __main__ as setup
 from local.stripe_setup.stores import Stores
 
-type Served = tuple[StripeServer, str]
+type Served = tuple[Account, str]
 
 URL = "https://api.example.com/api/v1/billing/stripe/webhook"
 KEYS = {"api-key": "rk_test_functions", "another": {"kept": True}}
@@ -32,7 +34,7 @@ OLDER = "2025-06-30.basil"
 
 @dataclass
 class Deployment:
-    server: StripeServer
+    server: Account
     address: str
     secrets: Any
     arn: str
@@ -120,8 +122,8 @@ def test_the_first_run_sets_up_everything(deployment: Deployment) -> None:
     assert endpoint["description"]
     named = {"portal-configuration": deployment.portal["id"]}
     assert deployment.secret == KEYS | {"webhook-secret": [endpoint["_secret"]]} | named
-    assert _parse(deployment.secret).portal_configuration == deployment.portal["id"]
-    assert _parse(deployment.secret).webhook_secrets == (endpoint["_secret"],)
+    assert parse(deployment.secret).portal_configuration == deployment.portal["id"]
+    assert parse(deployment.secret).webhook_secrets == (endpoint["_secret"],)
     features = deployment.portal["features"]
     enabled = {name: feature["enabled"] for name, feature in features.items()}
     assert enabled == {

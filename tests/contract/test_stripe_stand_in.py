@@ -6,13 +6,14 @@ import pytest
 import requests
 import stripe
 
-from billing.stripe_api import StripeApi
-from local.stripe import forms, invoices, subscriptions
-from local.stripe.api_catalogue import recurring
-from local.stripe.server import StripeServer
-from local.stripe.store import Object, Store
+from billing.adapters.stripe_api import StripeApi
+from local.stripe.account import Account
+from local.stripe.api import forms
+from local.stripe.api.catalogue import recurring
+from local.stripe.engine import invoices, subscriptions
+from local.stripe.engine.store import Object, Store
 
-type Served = tuple[StripeServer, str]
+type Served = tuple[Account, str]
 
 
 @pytest.fixture
@@ -73,10 +74,10 @@ def test_a_declined_card(client: stripe.StripeClient) -> None:
 def test_an_answer_is_dated_by_stripe(stripe_server: Served) -> None:
     server, address = stripe_server
     subscription = subscriptions.create_subscription(server.store, "cus_1", price(server.store), {}, 0)
-    thing, since, until = StripeApi(server.api_key, address).fetch("subscription", subscription["id"])
-    assert thing["id"] == subscription["id"]
-    assert thing["items"]["data"][0]["price"]["unit_amount"] == 100
-    assert since < until
+    answer = StripeApi(server.api_key, address).fetch("subscription", subscription["id"])
+    assert answer.object["id"] == subscription["id"]
+    assert answer.object["items"]["data"][0]["price"]["unit_amount"] == 100
+    assert answer.since < answer.until
 
 
 def test_an_expanded_invoice(client: stripe.StripeClient, stripe_server: Served) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import seed
+from local.commands import seed
 from local.stack import FREE, Stack
 
 

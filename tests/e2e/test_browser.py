@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from local import seed
+from local.commands import seed
 from local.stack import Stack
 from local.stripe.webhooks import Weather
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from local import seed
+from local.commands import seed
 from local.stack import Stack
 from local.template import ROOT
 

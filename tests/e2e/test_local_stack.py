@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from local import template, tokens
-from local.runtime import FunctionError, Runtime
+from local.aws.runtime import FunctionError, Runtime
 from local.stack import Stack
 from local.template import ROOT
 
@@ -120,8 +120,8 @@ def test_a_function_that_runs_out_of_time_is_stopped(stack: Stack, tmp_path: Pat
         "    if event == 'raise': raise ValueError\n"
         "    return sorted(os.environ)\n"
     )
-    made = replace(template.functions(stack._parameters(), {})[0], code=tmp_path, timeout=1, environment={"MINE": "1"})
-    runtime = Runtime(made, tmp_path)
+    made = replace(template.functions(stack.parameters(), {})[0], code=tmp_path, timeout=1, environment={"MINE": "1"})
+    runtime = Runtime(made, tmp_path, time_limit_factor=1)
     try:
         for event in ("hang", "crash", "raise"):
             began = time.monotonic()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from billing.webhook.signature import sign
+from billing.inbox.signature import sign
 from local import template
 from local.ports import free_port
 from local.stack import Stack

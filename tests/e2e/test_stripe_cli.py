@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from billing.table import keys
-from billing.table.store import Table
-from billing.webhook.effects import EFFECTS
+from billing.adapters.table import keys
+from billing.adapters.table.store import Table
+from billing.replica.effects import EFFECTS
 from local import template
-from local.aws import dynamodb
+from local.aws.clients import dynamodb
 from local.stack import Stack
 from local.tokens import STATE
 

@@ -1,6 +1,6 @@
 import pytest
 
-from local.stripe.store import Object
+from local.stripe.engine.store import Object
 from tests.world import World
 
 

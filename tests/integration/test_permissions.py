@@ -8,8 +8,8 @@ import pytest
 from botocore.client import BaseClient
 
 from billing import bootstrap
-from billing.webhook.effects import EFFECTS
-from local.stripe import payments
+from billing.replica.effects import EFFECTS
+from local.stripe.engine import payments
 from tests.world import TENANT, World
 
 # Where IAM has another name for it.

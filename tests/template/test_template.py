@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from billing import errors, stripe_api
-from billing.bus import SOURCE
+from billing import errors
+from billing.adapters import stripe_api
+from billing.adapters.bus import SOURCE
+from billing.adapters.table import keys
 from billing.domain.announcements import TYPES
-from billing.table import keys
-from billing.webhook.effects import EFFECTS
+from billing.replica.effects import EFFECTS
 from local import template
 from local.template import ROOT
 

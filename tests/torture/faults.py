@@ -31,7 +31,6 @@ def installed() -> Iterator[None]:
     with (
         patch.object(BaseClient, "_make_api_call", _dynamodb(BaseClient._make_api_call)),  # type: ignore[attr-defined]
         patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
-        patch("billing.webhook.inbox._BACKOFF_SECONDS", 0),
         patch.object(stripe.HTTPClient, "_sleep_time_seconds", lambda *_, **__: 0),
     ):
         yield

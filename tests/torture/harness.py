@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,24 +15,26 @@ from unittest.mock import patch
 
 import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from botocore.config import Config
 from werkzeug.serving import make_server
 
 from billing import bootstrap, clock
+from billing.adapters.table import items, keys
+from billing.adapters.table.store import Table
 from billing.domain.entities import Plan
+from billing.domain.order import FetchedKind, Snapshot
+from billing.domain.writes import Pointer, StripeId
 from billing.observability import logger, metrics
-from billing.table import items, keys
-from billing.table.store import Pointer, Table
-from billing.webhook.inbox import Fetcher
+from billing.replica.decide import Fetcher
 from local import template, tokens
-from local.aws import CREDENTIALS, REGION
-from local.dynamodb_local import DynamoDBLocal
+from local.aws.clients import CREDENTIALS, REGION, TIME_LIMIT_FACTOR
+from local.aws.dynamodb_local import DynamoDBLocal
 from local.ports import free_port
 from local.stack import Quiet
-from local.stripe import store as ids
-from local.stripe.api_catalogue import recurring
+from local.stripe.account import Account
+from local.stripe.api.catalogue import recurring
+from local.stripe.engine import store as ids
+from local.stripe.engine.store import Store
 from local.stripe.server import StripeServer
-from local.stripe.store import Store
 from tests.torture import faults
 from tests.world import WEBHOOK_SECRET, World
 
@@ -88,7 +91,7 @@ class Harness:
         store = Store(lambda _: None, lambda: self.time)
         self.world.stripe.replace_store(store)
         never_reconciled = items.dump({"PK": keys.progress().PK, "SK": keys.progress().SK})
-        self.world.table._client.delete_item(TableName=template.TABLE_NAME, Key=never_reconciled)
+        self.world.table.client.delete_item(TableName=template.TABLE_NAME, Key=never_reconciled)
         for price_id in PLANS:
             values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"}
             store.create("price", id=price_id, product="prod_1", unit_amount=4900, **values)
@@ -96,7 +99,7 @@ class Harness:
 
     def account(self, tenant_id: str) -> dict[str, items.Item]:
         """Id -> item of everything that is the tenant's."""
-        partition = self.world.table._client.query(
+        partition = self.world.table.client.query(
             TableName=template.TABLE_NAME,
             KeyConditionExpression="PK = :pk",
             ExpressionAttributeValues={":pk": {"S": f"TENANT#{tenant_id}"}},
@@ -114,39 +117,41 @@ def running() -> Iterator[Harness]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         dynamodb = DynamoDBLocal(tokens.STATE / "dynamodb-local", free_port())
         stack.callback(dynamodb.close)
-        server = StripeServer("sk_test_local", "https://checkout.stripe.com")
+        account = Account("sk_test_local", "https://checkout.stripe.com")
+        server = StripeServer(account)
         listener = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         stack.callback(listener.server_close)
         stack.callback(listener.shutdown)
-        stack.callback(server.webhooks.close)
+        stack.callback(account.webhooks.close)
         stack.enter_context(patch.object(ids, "chance", ids.chance))
-        yield _wired(stack, dynamodb.url, server, f"http://127.0.0.1:{listener.server_port}")
+        yield _wired(stack, dynamodb.url, account, f"http://127.0.0.1:{listener.server_port}")
 
 
 def _counted(fetch: Fetcher) -> Fetcher:
-    def counted(kind: str, object_id: str) -> tuple[dict[str, Any], str, str]:
+    def counted(kind: FetchedKind, object_id: str) -> Snapshot:
         faults.figures["fetches"] += 1
         return fetch(kind, object_id)
 
     return counted
 
 
-def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url: str) -> Harness:
+def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: str) -> Harness:
     given = dict.fromkeys(template.raw()["Parameters"], "https://app.example.com/")
     functions = template.functions(given | {"TenantClaim": "tenant_id"}, {"STRIPE_API_BASE": stripe_url})
     environment = {name: value for f in functions for name, value in f.environment.items() if value}
-    environment |= CREDENTIALS | {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url}
+    environment |= CREDENTIALS | {
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "TIME_LIMIT_FACTOR": str(TIME_LIMIT_FACTOR),
+    }
     stack.enter_context(patch.dict(os.environ, environment))
-    secret = {"api-key": server.api_key, "webhook-secret": WEBHOOK_SECRET}
+    secret = {"api-key": account.api_key, "webhook-secret": WEBHOOK_SECRET}
     stack.enter_context(patch.object(SecretsProvider, "get", lambda *_, **__: secret))
     logger.setLevel(logging.CRITICAL)
     stack.callback(logger.setLevel, logging.INFO)
     bootstrap.reset()
     stack.callback(bootstrap.reset)
-    stack.enter_context(patch.object(bootstrap, "_BOTO", Config(read_timeout=UNHURRIED)))
-    stack.enter_context(patch("billing.stripe_api.READ_SECONDS", UNHURRIED))
-    stack.enter_context(patch("billing.reconcile._WAITS", (0, 0, 0)))
+    stack.enter_context(patch.object(time, "sleep", lambda _: None))
     stack.enter_context(patch.object(bootstrap, "fetch", _counted(bootstrap.fetch)))
     stack.enter_context(patch.object(type(metrics), "flush_metrics", lambda self, *_, **__: self.clear_metrics()))
     client = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION)
@@ -158,9 +163,9 @@ def _wired(stack: ExitStack, dynamodb_url: str, server: StripeServer, stripe_url
         plan = Plan(
             plan_id=plan_id, stripe_price_id=price_id, name=plan_id, amount=4900, currency="usd", interval="month"
         )
-        table.write([plan], [Pointer(keys.stripe_pointer(price_id), plan_id=plan_id)])
+        table.write([plan], [Pointer(StripeId(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
-    faults.fail = server.fail
-    harness = Harness(World(server, table, "", functions, timeout=3 * UNHURRIED), Streams(streams, arn))
+    faults.fail = account.fail
+    harness = Harness(World(account, table, "", functions, timeout=3 * UNHURRIED), Streams(streams, arn))
     stack.enter_context(patch.object(clock, "seconds", lambda: int(harness.time)))
     return harness

@@ -18,15 +18,17 @@ from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from billing import publish
+from billing.adapters.table import keys
+from billing.announce import publisher as publish
 from billing.domain.entities import Tenant
-from billing.table import keys
-from billing.table.store import Pointer
-from billing.webhook.effects import EFFECTS
-from local.stripe import api_checkout, checkout, collecting, invoices, lists, payments, periods, subscriptions
-from local.stripe.cards import BANK
+from billing.domain.writes import Pointer, StripeId
+from billing.replica.effects import EFFECTS
+from local.stripe.api import checkout as api_checkout
+from local.stripe.api import lists
+from local.stripe.engine import checkout, collecting, invoices, payments, periods, subscriptions
+from local.stripe.engine.cards import BANK
+from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError
-from local.stripe.store import Object, Store
 from tests.torture import model
 from tests.torture.faults import figures
 from tests.torture.harness import PLANS, Harness
@@ -69,7 +71,7 @@ class Life(RuleBasedStateMachine):
         self.customer = f"cus_{self.tenant}"
         self.store: Store = self.harness.new_history(number)
         self.store.create("customer", id=self.customer, metadata={"tenantId": self.tenant})
-        pointer = Pointer(keys.stripe_pointer(self.customer), tenant_id=self.tenant)
+        pointer = Pointer(StripeId(self.customer), tenant_id=self.tenant)
         table = self.harness.world.table
         table.write([Tenant(tenant_id=self.tenant, stripe_customer_id=self.customer)], [pointer])
         self.seen = 0
@@ -352,7 +354,7 @@ class Life(RuleBasedStateMachine):
             last[item["SK"]] = after
             for announcement in publish.announcements_of(before, after):
                 said[announcement.id] += 1
-                once[announcement.type, announcement.entity_id] += 1
+                once[announcement.type, announcement.entity.id] += 1
         assert not [key for key, count in said.items() if count > 1], "two announcements with one id"
         for sort_key, item in last.items():
             for kind, happened in said_once(sort_key, item).items():

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from billing.webhook.effects import EFFECTS
-from local.stripe.store import Object, Store
+from billing.replica.effects import EFFECTS
+from local.stripe.engine.store import Object, Store
 
 LIVE = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
 CHARGING = LIVE - {"incomplete"}

@@ -23,12 +23,14 @@ SEED: Final = 1
 
 def _without_record_condition() -> AbstractContextManager[Any]:
     """Closes a record whatever its status: a second delivery is applied again."""
-    return patch("billing.table.store._STILL_OPEN", "#status IN (:received, :failed, :ignored) OR attribute_exists(PK)")
+    return patch(
+        "billing.adapters.table.store.STILL_OPEN", "#status IN (:received, :failed, :ignored) OR attribute_exists(PK)"
+    )
 
 
 def _without_revision_condition() -> AbstractContextManager[Any]:
     """Writes an entity whatever was written since it was read."""
-    return patch("billing.table.store._on_revision", lambda _: {})
+    return patch("billing.adapters.table.store.on_revision", lambda _: {})
 
 
 def _without_final_states() -> AbstractContextManager[Any]:
@@ -41,7 +43,7 @@ def _without_final_states() -> AbstractContextManager[Any]:
             return Verdict.STALE
         return Verdict.FETCH
 
-    return patch("billing.webhook.effects.compare", careless)
+    return patch("billing.replica.effects.outcome.compare", careless)
 
 
 def _without_asking_stripe() -> AbstractContextManager[Any]:
@@ -51,17 +53,17 @@ def _without_asking_stripe() -> AbstractContextManager[Any]:
         verdict = compare(current, incoming, fetched=fetched)
         return Verdict.APPLY if verdict is Verdict.FETCH else verdict
 
-    return patch("billing.webhook.effects.compare", careless)
+    return patch("billing.replica.effects.outcome.compare", careless)
 
 
 def _without_order() -> AbstractContextManager[Any]:
     """The state that is delivered later wins, whatever its time."""
-    return patch("billing.webhook.effects.compare", lambda *_, **__: Verdict.APPLY)
+    return patch("billing.replica.effects.outcome.compare", lambda *_, **__: Verdict.APPLY)
 
 
 def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
     """A failure is recorded, and answered with 200: Stripe never comes again."""
-    from billing.webhook.inbox import Inbox, Receipt, _record_of  # noqa: PLC0415
+    from billing.inbox.inbox import Inbox, Receipt, record_of  # noqa: PLC0415
 
     receive = Inbox.receive
 
@@ -69,7 +71,7 @@ def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
         try:
             return receive(self, event)
         except Exception:  # noqa: BLE001 - that is the mutation
-            return Receipt(_record_of(event))
+            return Receipt(record_of(event))
 
     return patch.object(Inbox, "receive", answered)
 

@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from billing import publish
+from billing.announce import publisher as publish
 from billing.domain.announcements import TYPES
-from billing.webhook.effects import EFFECTS
-from local.stripe import api_checkout, checkout, collecting, payments, periods, subscriptions, timetravel
-from local.stripe.cards import BANK
+from billing.replica.effects import EFFECTS
+from local.stripe.api import checkout as api_checkout
+from local.stripe.engine import checkout, collecting, payments, periods, subscriptions, timetravel
+from local.stripe.engine.cards import BANK
+from local.stripe.engine.store import Clock, Object, Store
 from local.stripe.errors import ApiError
-from local.stripe.store import Clock, Object, Store
 from tests.torture import model
 from tests.torture.harness import PLANS, Harness, running
 from tests.torture.machine import said_once

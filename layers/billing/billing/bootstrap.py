@@ -1,23 +1,25 @@
-"""Builds the table, the Stripe client and the settings once a process, each on first use."""
+"""Builds the table, the clients and the settings, each on first use and once in a process."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.config import Config
 
-from billing.secret import SecretStore
+from billing.adapters.secret import SecretStore
+from billing.adapters.table.store import Table
 from billing.settings import Settings
-from billing.table.store import Table
 
 if TYPE_CHECKING:
-    from billing.background import Background
-    from billing.bus import Bus
-    from billing.stripe_api import StripeApi
+    from billing.adapters.background import Background
+    from billing.adapters.bus import Bus
+    from billing.adapters.stripe_api import StripeApi
+    from billing.domain.order import FetchedKind, Snapshot
+    from billing.inbox.inbox import Inbox
+    from billing.replica.decide import Decider
 
-# Two attempts of a call that usually takes milliseconds: inside deadline.RESERVE_SECONDS.
-_BOTO = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
+_AWS_SECONDS = 1.0  # to connect, and to answer what usually takes milliseconds: two attempts fit into RESERVE_SECONDS
 
 
 @cache
@@ -27,46 +29,67 @@ def settings() -> Settings:
 
 @cache
 def table() -> Table:
-    return Table(boto3.client("dynamodb", config=_BOTO), settings().table_name)
+    return Table(boto3.client("dynamodb", config=_limits()), settings().table_name)
 
 
 @cache
 def bus() -> "Bus":
-    from billing.bus import Bus  # noqa: PLC0415 - one function has a use for it
+    from billing.adapters.bus import Bus  # noqa: PLC0415 - only one function needs it
 
-    return Bus(boto3.client("events", config=_BOTO), settings().event_bus_name)
+    return Bus(boto3.client("events", config=_limits()), settings().event_bus_name)
 
 
 @cache
 def background() -> "Background":
-    from billing.background import Background  # noqa: PLC0415 - one function has a use for it
+    from billing.adapters.background import Background  # noqa: PLC0415 - only one function needs it
 
-    return Background(boto3.client("lambda", config=_BOTO), settings().reconcile_function)
+    return Background(boto3.client("lambda", config=_limits()), settings().reconcile_function)
 
 
 @cache
 def secrets() -> SecretStore:
-    return SecretStore(SecretsProvider(boto_config=_BOTO), settings().stripe_secret_arn)
+    client = boto3.client("secretsmanager", config=_limits())  # of the session that all clients share
+    return SecretStore(SecretsProvider(boto3_client=client), settings().stripe_secret_arn)
 
 
 def stripe() -> "StripeApi":
-    """With the present API key: a rotated one is taken up without a deployment."""
+    """With the present API key: a rotated key is used without a deployment."""
     return _stripe(secrets().read().api_key)
 
 
 @cache
 def _stripe(api_key: str) -> "StripeApi":
-    from billing.stripe_api import StripeApi  # noqa: PLC0415 - most webhooks never ask Stripe, and it costs 200 ms
+    from billing.adapters.stripe_api import StripeApi  # noqa: PLC0415 - it costs 200 ms, and few webhooks ask Stripe
 
-    return StripeApi(api_key, settings().stripe_api_base)
+    return StripeApi(api_key, settings().stripe_api_base, time_limit_factor=settings().time_limit_factor)
 
 
-def fetch(kind: str, object_id: str) -> tuple[dict[str, Any], str, str]:
-    """`StripeApi.fetch`, with the client built when the first event needs it."""
+def fetch(kind: "FetchedKind", object_id: str) -> "Snapshot":
+    """`StripeApi.fetch`. The client is built when the first event needs it."""
     return stripe().fetch(kind, object_id)
 
 
+@cache
+def decider() -> "Decider":
+    from billing.replica.decide import Decider  # noqa: PLC0415 - few functions need it
+
+    return Decider(table(), fetch)
+
+
+@cache
+def inbox() -> "Inbox":
+    from billing.inbox.inbox import Inbox  # noqa: PLC0415 - few functions need it
+
+    return Inbox(decider(), lambda: secrets().read().livemode)
+
+
 def reset() -> None:
-    """Forgets everything built, for a test that changes the environment."""
-    for built in (settings, table, bus, background, secrets, _stripe):
+    """Forgets everything that was built, for a test that changes the environment."""
+    for built in (settings, table, bus, background, secrets, _stripe, decider, inbox):
         built.cache_clear()
+
+
+def _limits() -> Config:
+    seconds = _AWS_SECONDS * settings().time_limit_factor
+    retries = {"mode": "standard", "total_max_attempts": 2}
+    return Config(connect_timeout=seconds, read_timeout=seconds, retries=retries)  # type: ignore[arg-type]

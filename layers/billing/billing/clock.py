@@ -1,11 +1,11 @@
-"""UTC times as the entities hold them: ISO 8601 in whole seconds, fixed width, so that they sort as text."""
+"""UTC times as the entities hold them: ISO 8601 in whole seconds. They have a fixed width, so they sort as text."""
 
 import time
 from datetime import UTC, datetime
 
 
 def iso(seconds: float) -> str:
-    """Unix seconds -> `2026-11-23T12:00:00Z`."""
+    """Unix seconds as `2026-11-23T12:00:00Z`."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,6 +1,8 @@
-"""How long this invocation has left, so that a slow Stripe becomes a clear answer instead of a killed function."""
+"""How much time this invocation has left. A slow Stripe then becomes a clear answer, and not a killed function."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, Protocol
 
@@ -11,14 +13,21 @@ class LambdaContext(Protocol):
     def get_remaining_time_in_millis(self) -> int: ...
 
 
-# For what follows a call of Stripe: a transaction with all its attempts, or the mark of a failure, and the answer.
+# After a call of Stripe there must be time for a transaction with its retries (or for the mark of a failure) and for
+# the answer.
 RESERVE_SECONDS: Final = 6.0
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=float("inf"))
 
 
-def start(context: LambdaContext) -> None:
-    _ends_at.set(time.monotonic() + context.get_remaining_time_in_millis() / 1000)
+@contextmanager
+def of(context: LambdaContext) -> Iterator[None]:
+    """While the invocation runs, `remaining` says how much of its time is left."""
+    token = _ends_at.set(time.monotonic() + context.get_remaining_time_in_millis() / 1000)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
 
 
 def is_near() -> bool:
@@ -27,5 +36,5 @@ def is_near() -> bool:
 
 
 def remaining() -> float:
-    """Seconds; infinite outside of an invocation."""
+    """Seconds. Infinite outside of an invocation."""
     return _ends_at.get() - time.monotonic()

@@ -1,7 +1,7 @@
-"""One exception a failure, each with its HTTP status and its RFC 9457 problem type.
+"""One exception for each failure, with its HTTP status and its RFC 9457 problem type.
 
-`str(error)` is the `detail` of the problem document: it is shown to the caller and says what to do, so it holds no
-secret, no id of another tenant and nothing that Stripe said internally. `docs/problems.md` lists every type.
+`str(error)` is the `detail` of the problem document. The caller sees it, and it says what to do. So it must not hold a
+secret, an id of another tenant, or the text of Stripe's own errors. `docs/problems.md` lists every type.
 """
 
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class BillingError(Exception):
-    """A refusal or failure that a caller is told about."""
+    """A refusal or failure with a problem document of its own."""
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal"
@@ -22,7 +22,7 @@ class BillingError(Exception):
 
     @property
     def is_fault(self) -> bool:
-        """Whether it is the service's failure, not the caller's."""
+        """Whether the service failed, and not the caller."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
@@ -49,7 +49,7 @@ class InvalidSignature(BillingError):
 
 
 class InvalidEvent(BillingError):
-    """The signature is right, but the body is no event that this endpoint can read."""
+    """The signature is right, but this endpoint cannot read the body as an event."""
 
     status, slug, title = 400, "invalid-event", "Not a Stripe event"
 
@@ -67,7 +67,7 @@ class CardDeclined(BillingError):
 
 
 class Forbidden(BillingError):
-    """The caller may not act for that tenant or customer; says nothing about whether it exists."""
+    """The caller may not act for that tenant or customer. The answer does not tell whether it exists."""
 
     status, slug, title = 403, "forbidden", "Not yours"
 
@@ -113,13 +113,13 @@ class StripeRateLimited(BillingError):
 
 
 class StripeRejected(BillingError):
-    """Stripe refused our request: a bug or a wrong configuration on our side. The log has Stripe's request id."""
+    """Stripe refused our request, because of a bug or a wrong configuration. The log has Stripe's request id."""
 
     status, slug, title = 502, "stripe-rejected", "Stripe refused the request"
 
 
 class StripeNotFound(StripeRejected):
-    """Stripe has no such object; each use case says what that means there."""
+    """Stripe has no such object. Each use case decides what that means."""
 
 
 class StripeUnavailable(BillingError):
@@ -127,14 +127,20 @@ class StripeUnavailable(BillingError):
 
 
 class StripeFailed(StripeUnavailable):
-    """Stripe answered with a 5xx. Asked again with the same idempotency key it gives the same answer for a day.
+    """Stripe answered with a 5xx. For a day it gives the same answer to the same idempotency key.
 
     Source: https://docs.stripe.com/api/idempotent_requests
     """
 
 
+class AwsUnavailable(BillingError):
+    """A service of AWS timed out, throttled us, failed or could not be reached. A moment later it may answer."""
+
+    status, slug, title = 503, "aws-unavailable", "A service of AWS is not available"
+
+
 class Contention(BillingError):
-    """Several writers changed the same record for longer than we were willing to try."""
+    """Others changed the same records in each of our tries."""
 
     status, slug, title = 503, "contention", "Too many concurrent changes"
 
@@ -146,9 +152,34 @@ class Misconfigured(BillingError):
 
 
 class Unresolved(BillingError):
-    """An event is ours, but what it speaks of cannot be found yet: Stripe delivers it again."""
+    """The event is ours, but an object that it needs cannot be found yet. Stripe delivers the event again."""
 
     status, slug, title = 503, "unresolved", "Event cannot be applied yet"
+
+
+class CheckoutNotFound(BillingError):
+    """It does not exist, or it is not the caller's. The answer does not tell which."""
+
+    status, slug, title = 404, "checkout-not-found", "Unknown checkout"
+
+
+class EventNotFound(BillingError):
+    """The table does not have the event, and if Stripe was asked, Stripe does not have it either."""
+
+    status, slug, title = 404, "event-not-found", "Unknown event"
+
+
+class EventExpired(BillingError):
+    """The table has a record of the event, but Stripe does not keep the event any more."""
+
+    status, slug, title = 409, "event-expired", "Stripe does not have the event any more"
+
+
+# -- for the code only: no caller sees these
+
+
+class UnknownObject(Exception):
+    """The event's object is of a kind that nobody has placed in the account. See `replica/account.py`."""
 
 
 class RevisionConflict(Exception):
@@ -156,22 +187,4 @@ class RevisionConflict(Exception):
 
 
 class RecordDone(Exception):
-    """The event's record was completed by another delivery: nothing is left to do."""
-
-
-class CheckoutNotFound(BillingError):
-    """Not there, or not the caller's: the answer does not tell which."""
-
-    status, slug, title = 404, "checkout-not-found", "Unknown checkout"
-
-
-class EventNotFound(BillingError):
-    """Neither the table nor, where it was asked, Stripe has the event."""
-
-    status, slug, title = 404, "event-not-found", "Unknown event"
-
-
-class EventExpired(BillingError):
-    """The table has a record of the event, Stripe has not the event any more."""
-
-    status, slug, title = 409, "event-expired", "Stripe does not have the event any more"
+    """Another delivery closed the event's record, so nothing is left to do."""

@@ -1,4 +1,4 @@
-"""The logger and the metrics of every function. Logs are JSON and hold ids, never secrets, cards or addresses."""
+"""The logger and the metrics of every function. Logs are JSON. They hold ids, and never secrets, cards or addresses."""
 
 from typing import Final
 

@@ -1,6 +1,8 @@
-"""Tries a request again that lost a race, or that met a failure of Stripe's that may be an old one."""
+"""Rounds of one piece of work: how often, with which waits, and only while the invocation has time for another one."""
 
-from collections.abc import Callable
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from billing import deadline
@@ -9,18 +11,35 @@ from billing.errors import BillingError, Contention, RevisionConflict, StripeFai
 MAX_TRIES: Final = 4
 
 
-def attempts[T](act: Callable[[], T], busy: str) -> T:
-    """What `act` returns. It is run again, from its first read, when somebody wrote meanwhile.
+def growing(seconds: float, *, tries: int) -> tuple[float, ...]:
+    """The waits before each try: none before the first, then `seconds`, twice that, three times that, and so on."""
+    return tuple(seconds * number for number in range(tries))
 
-    After a 5xx of Stripe's it is run once more: `act` has left the idempotency key whose answer that is for a day, and
-    the failure may have been there since a call that died before it could leave the key.
+
+def rounds(waits: Sequence[float], *, reserve: float = 0, jitter: bool = False) -> Iterator[int]:
+    """The number of each round from 0 on, after the wait that stands before it (seconds).
+
+    The first round always comes. Another one comes only if the invocation still has more than `reserve` seconds after
+    the wait. With `jitter` the wait is random, from nothing up to the given one, so that two who met do not meet again.
+    """
+    for number, longest in enumerate(waits):
+        wait = random.uniform(0, longest) if jitter else longest
+        if number and deadline.remaining() < reserve + wait:
+            return
+        time.sleep(wait)
+        yield number
+
+
+def attempts[T](act: Callable[[], T], busy: str) -> T:
+    """What `act` returns. If somebody else wrote meanwhile, `act` runs again and reads everything anew.
+
+    After a 5xx of Stripe it runs once more: by then `act` has given up the idempotency key under which Stripe keeps
+    that failure for a day. The failure may also be an old one, of a call that died before it could give up the key.
 
     Raises `Contention` with `busy` when others keep writing, and what `act` raises.
     """
     failure: BillingError | None = None
-    for attempt in range(MAX_TRIES):
-        if attempt and deadline.is_near():
-            break
+    for _ in rounds((0,) * MAX_TRIES, reserve=deadline.RESERVE_SECONDS):
         try:
             return act()
         except RevisionConflict:

@@ -1,6 +1,6 @@
-"""The typed environment of a function, each variable read on first use.
+"""The environment of a function with types. A variable is read on its first use.
 
-A function has just the variables that it needs, so that nothing is read before somebody asks for it.
+A function has only the variables that it needs. So one that is missing matters only to whoever asks for it.
 """
 
 import os
@@ -19,7 +19,7 @@ def _required(name: str) -> str:
 
 
 class Settings:
-    """What `template.yaml` sets. Raises `Misconfigured` at the first use of a variable that is not there."""
+    """What `template.yaml` sets. Raises `Misconfigured` on the first use of a variable that is not set."""
 
     @cached_property
     def table_name(self) -> str:
@@ -32,8 +32,16 @@ class Settings:
 
     @cached_property
     def stripe_api_base(self) -> str:
-        """Another address than Stripe's own only on a developer's machine."""
+        """Only on a developer's machine it is another address than Stripe's own."""
         return os.environ.get("STRIPE_API_BASE") or DEFAULT_STRIPE_API_BASE
+
+    @cached_property
+    def time_limit_factor(self) -> float:
+        """How many times longer than where deployed a call over the network may take.
+
+        More than 1 only on a developer's machine, where a busy processor must not look like a broken network.
+        """
+        return float(os.environ.get("TIME_LIMIT_FACTOR") or 1)
 
     @cached_property
     def event_bus_name(self) -> str:
@@ -57,7 +65,7 @@ class Settings:
 
     @cached_property
     def return_origins(self) -> frozenset[str]:
-        """Origins (`https://app.example.com`, comma-separated in the variable) that the portal may send people to."""
+        """Origins (`https://app.example.com`) to which the portal may send people. Commas separate them."""
         return frozenset(part.strip().rstrip("/") for part in _required("RETURN_ORIGINS").split(",") if part.strip())
 
     @cached_property

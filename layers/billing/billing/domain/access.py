@@ -1,30 +1,32 @@
-"""The one declared table of what a subscription's status means. Statuses are Stripe's own.
+"""The one table that says what a subscription's status means. The statuses are Stripe's own.
 
 Source: https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
 """
 
 from typing import Final, NamedTuple
 
+from billing.domain.statuses import TenantStatus
+
 
 class Meaning(NamedTuple):
-    tenant: str  # the status of a tenant whose current subscription is in this one
-    live: bool  # not ended: blocks another checkout
-    charges: bool  # Stripe bills it, or will again
+    tenant: TenantStatus  # the status of a tenant whose current subscription has this status
+    live: bool  # the subscription has not ended: it blocks another checkout
+    charges: bool  # Stripe bills it now, or will bill it again
 
 
 MEANING: Final[dict[str, Meaning]] = {
-    "trialing": Meaning("ACTIVE", live=True, charges=True),
-    "active": Meaning("ACTIVE", live=True, charges=True),
-    "past_due": Meaning("ACTIVE", live=True, charges=True),
-    "unpaid": Meaning("SUSPENDED", live=True, charges=True),
-    "paused": Meaning("SUSPENDED", live=True, charges=True),
-    "incomplete": Meaning("SUSPENDED", live=True, charges=False),
-    "incomplete_expired": Meaning("CANCELED", live=False, charges=False),
-    "canceled": Meaning("CANCELED", live=False, charges=False),
+    "trialing": Meaning(TenantStatus.ACTIVE, live=True, charges=True),
+    "active": Meaning(TenantStatus.ACTIVE, live=True, charges=True),
+    "past_due": Meaning(TenantStatus.ACTIVE, live=True, charges=True),
+    "unpaid": Meaning(TenantStatus.SUSPENDED, live=True, charges=True),
+    "paused": Meaning(TenantStatus.SUSPENDED, live=True, charges=True),
+    "incomplete": Meaning(TenantStatus.SUSPENDED, live=True, charges=False),
+    "incomplete_expired": Meaning(TenantStatus.CANCELED, live=False, charges=False),
+    "canceled": Meaning(TenantStatus.CANCELED, live=False, charges=False),
 }
 
-# A status that Stripe invents after this was written neither opens the door nor sells a second subscription.
-UNKNOWN: Final = Meaning("SUSPENDED", live=True, charges=True)
+# Stripe may add a status after this was written. Such a status gives no access and blocks a second subscription.
+UNKNOWN: Final = Meaning(TenantStatus.SUSPENDED, live=True, charges=True)
 
 
 def meaning(status: str) -> Meaning:

@@ -1,25 +1,17 @@
-"""Which domain events a change of an entity is: a pure function of the entity before and after one write.
+"""What a write of an entity announces. It follows from the entity before and after the write, and from nothing else.
 
-An announcement says one thing that happened to one entity. Its id is made of the entity and its revision, so that it
-stays the same however often the write is told.
+An announcement says one thing that happened to one entity. Its id is made of the entity and its revision. So it is the
+same id each time that the stream reports the write.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 from billing.domain import access
-from billing.domain.entities import (
-    Entity,
-    Invoice,
-    InvoiceStatus,
-    Payment,
-    PaymentStatus,
-    Subscription,
-    Tenant,
-    TenantStatus,
-)
+from billing.domain.entities import Entity, Identity, Invoice, Kind, Payment, Subscription, Tenant
+from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
 
 VERSION: Final = "1"
 _NAMESPACE: Final = UUID("8f2b1c0e-5d8a-4f63-9a55-6a0f5e0c7b11")
@@ -27,12 +19,11 @@ _NAMESPACE: Final = UUID("8f2b1c0e-5d8a-4f63-9a55-6a0f5e0c7b11")
 
 @dataclass(frozen=True)
 class Announcement:
-    """`before` and `after` hold the fields that the type is about; `before` is empty for an entity that is new."""
+    """`before` and `after` hold the fields that the type is about. `before` is empty for a new entity."""
 
     type: str
     id: str
-    tenant_id: str
-    entity_id: str
+    entity: Identity
     time: str
     before: Mapping[str, Any]
     after: Mapping[str, Any]
@@ -42,7 +33,7 @@ type Rule[E] = tuple[str, Callable[[E | None, E], bool], tuple[str, ...]]
 
 
 def _became[E: Entity](name: str, *values: Any) -> Callable[[E | None, E], bool]:
-    """The field has one of these values, and had none of them before."""
+    """Whether the field has one of these values now, and had none of them before."""
     return lambda before, after: getattr(after, name) in values and getattr(before, name, None) not in values
 
 
@@ -69,7 +60,7 @@ def _noticed(before: Subscription | None, after: Subscription) -> bool:
 
 
 def _attempt_failed(before: Invoice | None, after: Invoice) -> bool:
-    """Stripe counts its attempts; the one that succeeds is counted too. After a void none matters."""
+    """Stripe also counts the attempt that succeeds, and after a void no attempt matters: both announce nothing."""
     return after.status not in (InvoiceStatus.PAID, InvoiceStatus.VOID) and _grew("attempt_count")(before, after)
 
 
@@ -104,43 +95,34 @@ PAYMENT_RULES: Final[tuple[Rule[Payment], ...]] = (
     ("payment.disputed", _became("disputed", True), ("disputed", "amount", "currency", "invoice_id")),
 )
 
-RULES: Final[Mapping[type[Entity], tuple[Rule[Any], ...]]] = {
-    Tenant: TENANT_RULES,
-    Subscription: SUBSCRIPTION_RULES,
-    Invoice: INVOICE_RULES,
-    Payment: PAYMENT_RULES,
+RULES: Final[Mapping[Kind, tuple[Rule[Any], ...]]] = {
+    Kind.TENANT: TENANT_RULES,
+    Kind.SUBSCRIPTION: SUBSCRIPTION_RULES,
+    Kind.INVOICE: INVOICE_RULES,
+    Kind.PAYMENT: PAYMENT_RULES,
 }
 TYPES: Final = tuple(name for rules in RULES.values() for name, _, _ in rules)
 
 
 def of(before: Entity | None, after: Entity) -> list[Announcement]:
-    """What one write of an entity announces; nothing for a kind that nobody hears of (a plan)."""
-    return list(_of(before, after))
+    """What one write of an entity announces. A plan announces nothing."""
+    return [
+        Announcement(
+            type=name,
+            id=_id(name, after),
+            entity=after.identity,
+            time=after.updated_at,
+            before=_shown(before, fields),
+            after=_shown(after, fields),
+        )
+        for name, happened, fields in RULES.get(after.kind, ())
+        if happened(before, after)
+    ]
 
 
-def _of(before: Entity | None, after: Any) -> Iterator[Announcement]:
-    for name, happened, fields in RULES.get(type(after), ()):
-        if happened(before, after):
-            yield Announcement(
-                type=name,
-                id=str(uuid5(_NAMESPACE, f"{name}:{after.tenant_id}:{entity_id(after)}:{after.revision}")),
-                tenant_id=after.tenant_id,
-                entity_id=entity_id(after),
-                time=after.updated_at,
-                before=_shown(before, fields),
-                after=_shown(after, fields),
-            )
-
-
-def entity_id(entity: Any) -> str:
-    match entity:
-        case Subscription():
-            return entity.stripe_subscription_id
-        case Invoice():
-            return entity.invoice_id
-        case Payment():
-            return entity.stripe_payment_intent_id
-    return str(entity.tenant_id)
+def _id(name: str, entity: Entity) -> str:
+    identity = entity.identity
+    return str(uuid5(_NAMESPACE, f"{name}:{identity.tenant_id}:{identity.id}:{entity.revision}"))
 
 
 def _shown(entity: Entity | None, fields: tuple[str, ...]) -> dict[str, Any]:

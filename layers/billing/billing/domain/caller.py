@@ -1,4 +1,4 @@
-"""Who calls: what the gateway's authorizer read from the token."""
+"""Who calls, as the gateway's authorizer read it from the token."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +21,7 @@ class Caller:
     def own_tenant(self) -> str:
         """The tenant that the token names. Raises `Forbidden` when it names none."""
         if self.tenant_id is None:
-            raise Forbidden("The token names no tenant: its tenant claim is missing or no id.")
+            raise Forbidden("The token names no tenant: its tenant claim is missing or is not a valid id.")
         return self.tenant_id
 
     def administer(self) -> None:

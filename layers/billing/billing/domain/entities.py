@@ -1,54 +1,50 @@
 """The platform's record of billing. Money is an integer of the currency's minor unit; times are UTC, ISO 8601.
 
-Entities are immutable: a change is a new entity. `revision` counts the writes of an item (0: not stored yet) and is
-what every write compares and swaps. `snapshot_from`..`snapshot_at` is the interval in which Stripe's state that the
-entity holds was true: one moment for the payload of an event (its `created`), the span of the request for a state
-that was fetched. See `domain/order.py`.
+Entities are immutable: a change makes a new entity. `revision` counts the writes of an item (0: not stored yet), and
+every write compares it. `snapshot_from` to `snapshot_at` is the interval in which the state that the entity holds was
+true at Stripe: one moment (`created`) for the payload of an event, the duration of the request for a fetched state.
+See `domain/order.py`.
 """
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import ClassVar, Final, NamedTuple
 
 from billing.domain import access
+from billing.domain.statuses import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
 
 
-class TenantStatus(StrEnum):
-    PENDING = "PENDING"
-    ACTIVE = "ACTIVE"
-    SUSPENDED = "SUSPENDED"
-    CANCELED = "CANCELED"
+class Kind(StrEnum):
+    """The kinds of entities, as keys, history and announcements name them."""
+
+    TENANT = "TENANT"
+    SUBSCRIPTION = "SUBSCRIPTION"
+    INVOICE = "INVOICE"
+    PAYMENT = "PAYMENT"
+    PLAN = "PLAN"
+    PROGRESS = "PROGRESS"
 
 
-class InvoiceStatus(StrEnum):
-    DRAFT = "DRAFT"
-    PENDING = "PENDING"
-    PAID = "PAID"
-    PARTIALLY_PAID = "PARTIALLY_PAID"
-    OVERDUE = "OVERDUE"
-    VOID = "VOID"
-    UNCOLLECTIBLE = "UNCOLLECTIBLE"
+class Identity(NamedTuple):
+    """Which entity it is. `tenant_id` is empty for an entity that belongs to no tenant."""
 
-
-class PaymentStatus(StrEnum):
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    PROCESSING = "PROCESSING"
-    CANCELED = "CANCELED"
-
-
-class CheckoutPayment(StrEnum):
-    """How the first payment of a subscription made by Checkout stands. It only moves down this list."""
-
-    PENDING = "pending"
-    FAILED = "failed"
-    SETTLED = "settled"
+    kind: Kind
+    id: str
+    tenant_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entity:
+class Entity(ABC):
+    kind: ClassVar[Kind]
     revision: int = 0
     created_at: str = ""
     updated_at: str = ""
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """Which entity it is, however it changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +55,9 @@ class Replica(Entity):
     snapshot_at: str = ""
 
     @property
+    @abstractmethod
     def terminal(self) -> bool:
         """Whether Stripe never changes the status again."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +77,7 @@ class OpenCheckout:
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant(Entity):
+    kind = Kind.TENANT
     tenant_id: str
     status: TenantStatus = TenantStatus.PENDING
     stripe_customer_id: str | None = None
@@ -88,11 +85,16 @@ class Tenant(Entity):
     current_subscription_id: str | None = None
     checkout: OpenCheckout | None = None
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, self.tenant_id, self.tenant_id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Entity):
     """`amount` is per interval, in minor units; `interval` is Stripe's: day, week, month or year."""
 
+    kind = Kind.PLAN
     plan_id: str
     stripe_price_id: str
     name: str
@@ -103,6 +105,10 @@ class Plan(Entity):
     trial_days: int = 0
     active: bool = True
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, self.plan_id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription(Replica):
@@ -111,6 +117,7 @@ class Subscription(Replica):
     `trial_notice` is the end of the trial of which Stripe gave notice, three days before.
     """
 
+    kind = Kind.SUBSCRIPTION
     tenant_id: str
     stripe_subscription_id: str
     stripe_customer_id: str
@@ -133,6 +140,10 @@ class Subscription(Replica):
     def terminal(self) -> bool:
         return not access.is_live(self.status)
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, self.stripe_subscription_id, self.tenant_id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Invoice(Replica):
@@ -142,6 +153,7 @@ class Invoice(Replica):
     of the last. Both are written before Stripe is asked, so that its idempotency key stays the same.
     """
 
+    kind = Kind.INVOICE
     tenant_id: str
     invoice_id: str
     status: InvoiceStatus
@@ -166,6 +178,10 @@ class Invoice(Replica):
     def terminal(self) -> bool:
         return self.status in (InvoiceStatus.PAID, InvoiceStatus.VOID)
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, self.invoice_id, self.tenant_id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Payment(Replica):
@@ -174,6 +190,7 @@ class Payment(Replica):
     `amount_refunded` of `amount` went back to the customer; `disputed`: the customer's bank took it back, for now.
     """
 
+    kind = Kind.PAYMENT
     tenant_id: str
     stripe_payment_intent_id: str
     status: PaymentStatus
@@ -189,3 +206,13 @@ class Payment(Replica):
     @property
     def terminal(self) -> bool:
         return self.status is PaymentStatus.SUCCEEDED
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, self.stripe_payment_intent_id, self.tenant_id)
+
+
+# The fields that say how an entity came to be as it is, and not what it says about billing.
+BOOKKEEPING: Final = frozenset(field.name for field in fields(Replica))
+# Stripe makes these addresses anew each time that an invoice is read, so a new one is no change.
+ADDRESSES: Final = frozenset({"hosted_url", "pdf"})

@@ -1,9 +1,10 @@
 """Rules of invoices. Amounts are in minor units of the invoice's currency."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from billing.domain.entities import Invoice, InvoiceStatus
+from billing.domain.entities import Invoice
+from billing.domain.statuses import InvoiceStatus
 
 PAYABLE: Final = frozenset({InvoiceStatus.PENDING, InvoiceStatus.PARTIALLY_PAID, InvoiceStatus.OVERDUE})
 
@@ -11,13 +12,25 @@ PAYABLE: Final = frozenset({InvoiceStatus.PENDING, InvoiceStatus.PARTIALLY_PAID,
 MAX_AMOUNT: Final = 99_999_999
 
 
-def status_of(stripe_status: str | None, *, attempts: int, paid: int, remaining: int, past_due: bool) -> InvoiceStatus:
-    """Stripe's draft, open, paid, void, uncollectible -> ours. An open one says by its figures how it stands."""
-    if stripe_status == "open":
-        if attempts > 0 or past_due:
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What an open invoice's figures say about it. `attempts` to charge it failed; amounts are in minor units."""
+
+    attempts: int
+    paid: int
+    remaining: int
+    past_due: bool
+
+    @property
+    def status(self) -> InvoiceStatus:
+        if self.attempts > 0 or self.past_due:
             return InvoiceStatus.OVERDUE
-        return InvoiceStatus.PARTIALLY_PAID if paid and remaining else InvoiceStatus.PENDING
-    return InvoiceStatus((stripe_status or "draft").upper())
+        return InvoiceStatus.PARTIALLY_PAID if self.paid and self.remaining else InvoiceStatus.PENDING
+
+
+def status_of(stripe_status: str | None, standing: Standing) -> InvoiceStatus:
+    """The status for Stripe's draft, open, paid, void or uncollectible."""
+    return standing.status if stripe_status == "open" else InvoiceStatus((stripe_status or "draft").upper())
 
 
 def receive(invoice: Invoice, amount: int) -> Invoice:

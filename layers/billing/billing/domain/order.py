@@ -1,18 +1,28 @@
 """Which of two states of one Stripe object is the later one, when deliveries come in any order.
 
-Stripe's times are whole seconds, so a payload is dated to a second, and a fetched state to the seconds that the
-request took. A payload after the interval that an entity holds is newer, one before it older, and one inside it
-ambiguous: only Stripe can tell, so it is asked.
+Stripe's times are whole seconds. A payload was true in one second, a fetched state at some moment while the request
+ran. An entity holds the interval of its state. A payload from after this interval is newer. One from before it is
+older. For one within it only Stripe can say, so Stripe is asked.
 """
 
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Literal
 
-from billing.domain.entities import Replica
+from billing.domain.entities import ADDRESSES, BOOKKEEPING, Replica
 
-BOOKKEEPING = frozenset({"revision", "created_at", "updated_at", "snapshot_from", "snapshot_at"})
-PASSING = frozenset({"hosted_url", "pdf"})  # addresses that Stripe makes anew each time that an invoice is read
+type Payload = Mapping[str, Any]
+type FetchedKind = Literal["subscription", "invoice", "payment_intent", "charge"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An object of Stripe's (its JSON) and the interval in which it was true, `since` to `until` (ISO 8601)."""
+
+    object: Payload
+    since: str
+    until: str
 
 
 class Verdict(Enum):
@@ -22,16 +32,16 @@ class Verdict(Enum):
 
 
 def content(entity: object) -> dict[str, Any]:
-    """What an entity says, without the fields that say how it got there, and those that mean nothing new."""
-    return {f.name: getattr(entity, f.name) for f in fields(entity) if f.name not in BOOKKEEPING | PASSING}  # type: ignore[arg-type]
+    """What an entity says about billing: its fields without bookkeeping and without addresses."""
+    return {f.name: getattr(entity, f.name) for f in fields(entity) if f.name not in BOOKKEEPING | ADDRESSES}  # type: ignore[arg-type]
 
 
 def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:
     """Whether `incoming` replaces `current`.
 
-    A state fetched from Stripe after `current` was read is the later one by construction; the write on the revision
-    that was read before the fetch proves it. A final state has no successor, so it needs no date to win, and none
-    that is dated later undoes it.
+    A state that was fetched after `current` was read is the later one: the write is on the revision that was read
+    before the fetch, so it fails if somebody wrote meanwhile. A final state (`terminal`) has no successor. So it
+    replaces every other state, whatever the dates are, and no other state replaces it.
     """
     if current.terminal and not incoming.terminal:
         return Verdict.STALE
@@ -45,7 +55,7 @@ def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:
 
 
 def succeed[R: Replica](current: R, incoming: R) -> R:
-    """`incoming` as the next state of `current`'s item; the dates of a snapshot never move back."""
+    """`incoming` as the next state of the item that holds `current`. The dates of its snapshot never move back."""
     return replace(
         incoming,
         revision=current.revision,

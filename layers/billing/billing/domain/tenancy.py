@@ -1,28 +1,32 @@
-"""How a tenant's status follows from its subscriptions: a pure function of all of them, in any order."""
+"""A tenant's status follows from all of its subscriptions. The order in which they became known has no influence."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from billing.domain import access
-from billing.domain.entities import CheckoutPayment, Subscription, Tenant, TenantStatus
+from billing.domain.entities import Subscription, Tenant
+from billing.domain.statuses import CheckoutPayment, TenantStatus
 
 _PROGRESS = list(CheckoutPayment)
 
 
 def further(a: CheckoutPayment | None, b: CheckoutPayment | None) -> CheckoutPayment | None:
-    """The later of two stages of a checkout's first payment, in whatever order they became known."""
+    """The later of two stages of a checkout's first payment, whichever of them became known first."""
     stages = [stage for stage in (a, b) if stage is not None]
     return max(stages, key=_PROGRESS.index, default=None)
 
 
 def status_given_by(subscription: Subscription) -> TenantStatus:
-    status = TenantStatus(access.meaning(subscription.status).tenant)
+    status = access.meaning(subscription.status).tenant
     unpaid = subscription.checkout_payment in (CheckoutPayment.PENDING, CheckoutPayment.FAILED)
     return TenantStatus.PENDING if unpaid and status is TenantStatus.ACTIVE else status
 
 
 def current(subscriptions: Iterable[Subscription]) -> Subscription | None:
-    """The one that decides: the oldest live one that gives access, else the oldest live one, else the last ended."""
+    """The subscription that decides about the tenant: the oldest live one that gives access.
+
+    If none gives access it is the oldest live one, and if none is live the newest of the ended ones.
+    """
     known = sorted(subscriptions, key=lambda s: (s.started_at, s.stripe_subscription_id))
     live = [s for s in known if access.is_live(s.status)]
     giving = [s for s in live if status_given_by(s) is TenantStatus.ACTIVE]
@@ -30,9 +34,9 @@ def current(subscriptions: Iterable[Subscription]) -> Subscription | None:
 
 
 def follow(tenant: Tenant, subscriptions: Iterable[Subscription]) -> tuple[Tenant, list[Subscription]]:
-    """The tenant and every subscription as they must be, given all subscriptions of the tenant.
+    """The tenant and all of its subscriptions with the fields that depend on all of them brought up to date.
 
-    A second one that charges is kept and marked `duplicate`: what to do about it is for a human to say.
+    A second subscription that charges is kept and marked `duplicate`. A human must decide what to do about it.
     """
     known = list(subscriptions)
     chosen = current(known)

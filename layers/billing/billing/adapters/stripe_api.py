@@ -1,0 +1,277 @@
+"""The few calls of Stripe that billing makes, in plain values, and what their failures mean.
+
+Only this module imports stripe. A call either changes nothing or carries an idempotency key. One attempt takes at most
+CONNECT_SECONDS + READ_SECONDS, and the SDK repeats it once with the same key. A call does not begin if the invocation
+could end before the call does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from http import HTTPStatus
+from json import dumps, loads
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import stripe
+
+from billing import clock, deadline
+from billing.domain.order import FetchedKind, Snapshot
+from billing.errors import (
+    CardDeclined,
+    StripeFailed,
+    StripeNotFound,
+    StripeRateLimited,
+    StripeRejected,
+    StripeUnavailable,
+)
+from billing.observability import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONNECT_SECONDS: Final = 1.0
+READ_SECONDS: Final = 4.0
+RETRIES: Final = 1
+BACKOFF_SECONDS: Final = 1.0  # the SDK sleeps at most this long before its first retry
+WORST_CASE_SECONDS: Final = (CONNECT_SECONDS + READ_SECONDS) * (1 + RETRIES) + BACKOFF_SECONDS * RETRIES
+RETRY_AFTER_SECONDS: Final = 5
+PAGE: Final = 100  # of a list, the most that Stripe gives at once
+EXPANDED_PAGE: Final = 50  # with other objects in it: fewer, so that Stripe answers within READ_SECONDS
+
+type Page = tuple[list[dict[str, Any]], bool]
+
+stripe.enable_telemetry = False  # it writes a file under the home folder; a Lambda has none
+
+
+@dataclass(frozen=True)
+class Session:
+    id: str
+    status: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class PaymentIntent:
+    id: str
+    status: str
+    client_secret: str
+
+
+@dataclass(frozen=True)
+class Price:
+    """`amount` in minor units. None where Stripe computes it (tiers, fractions of a minor unit)."""
+
+    id: str
+    amount: int | None
+    currency: str
+    interval: str | None
+    interval_count: int
+    active: bool
+
+
+def idempotency_key(scope: str, parameters: Mapping[str, Any]) -> str:
+    """`scope` plus a hash of the parameters, because Stripe refuses a key that comes again with other parameters."""
+    return f"{scope}-{sha256(dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+class StripeApi:
+    """Raises `StripeNotFound`, `StripeUnavailable`, `StripeRateLimited`, `StripeRejected`, `CardDeclined`."""
+
+    def __init__(self, api_key: str, base: str, *, time_limit_factor: float = 1) -> None:
+        limits = (CONNECT_SECONDS * time_limit_factor, READ_SECONDS * time_limit_factor)
+        self._client = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": base},
+            http_client=stripe.RequestsClient(timeout=limits),
+            max_network_retries=RETRIES,
+        )
+        self._v1 = self._client.v1
+
+    # -- customers
+
+    def create_customer(self, tenant_id: str, attempt: int) -> str:
+        """For at least 24 hours, the same attempt gives the same customer."""
+        parameters: Any = {"metadata": {"tenantId": tenant_id}}
+        with _calling("customers.create"):
+            key = idempotency_key(f"customer-{tenant_id}-{attempt}", parameters)
+            return self._v1.customers.create(parameters, {"idempotency_key": key}).id
+
+    def customer_tenant(self, customer_id: str) -> str | None:
+        """The tenant that the metadata of Stripe's customer names. A deleted customer raises `StripeNotFound`."""
+        with _calling("customers.retrieve"):
+            customer = self._v1.customers.retrieve(customer_id).to_dict()
+        if customer.get("deleted"):
+            raise StripeNotFound("Stripe's customer was deleted.")
+        return (customer.get("metadata") or {}).get("tenantId")
+
+    # -- checkout and portal
+
+    def create_checkout_session(self, parameters: Mapping[str, Any], scope: str) -> Session:
+        with _calling("checkout.sessions.create"):
+            key = idempotency_key(scope, parameters)
+            return _session(self._v1.checkout.sessions.create(parameters, {"idempotency_key": key}))  # type: ignore[arg-type]
+
+    def checkout_session(self, session_id: str) -> Session:
+        with _calling("checkout.sessions.retrieve"):
+            return _session(self._v1.checkout.sessions.retrieve(session_id))
+
+    def expire_checkout_session(self, session_id: str) -> None:
+        """Each call has a new key (the SDK makes it). Under a lasting key Stripe would keep a failure for a day."""
+        with _calling("checkout.sessions.expire"):
+            self._v1.checkout.sessions.expire(session_id)
+
+    def create_portal_session(self, customer_id: str, return_url: str, configuration: str | None) -> str:
+        """Without a configuration the account's default one is used."""
+        parameters: Any = {"customer": customer_id, "return_url": return_url}
+        parameters |= {"configuration": configuration} if configuration else {}
+        with _calling("billing_portal.sessions.create"):
+            return self._v1.billing_portal.sessions.create(parameters).url
+
+    # -- prices, PaymentIntents, invoices
+
+    def price(self, price_id: str) -> Price:
+        with _calling("prices.retrieve"):
+            price = self._v1.prices.retrieve(price_id).to_dict()
+        recurring = price.get("recurring") or {}
+        return Price(
+            id=price["id"],
+            amount=price.get("unit_amount"),
+            currency=price["currency"],
+            interval=recurring.get("interval"),
+            interval_count=recurring.get("interval_count") or 1,
+            active=price["active"],
+        )
+
+    def create_payment_intent(self, parameters: Mapping[str, Any], scope: str) -> PaymentIntent:
+        with _calling("payment_intents.create"):
+            key = idempotency_key(scope, parameters)
+            return _intent(self._v1.payment_intents.create(parameters, {"idempotency_key": key}))  # type: ignore[arg-type]
+
+    def payment_intent(self, payment_intent_id: str) -> PaymentIntent:
+        with _calling("payment_intents.retrieve"):
+            return _intent(self._v1.payment_intents.retrieve(payment_intent_id))
+
+    def invoice_secret(self, invoice_id: str) -> tuple[str, str | None]:
+        """The status of Stripe's invoice, and the client secret that pays it (None if nothing is to be paid)."""
+        with _calling("invoices.retrieve"):
+            invoice = self._v1.invoices.retrieve(invoice_id, {"expand": ["confirmation_secret"]}).to_dict()
+        return invoice["status"], (invoice.get("confirmation_secret") or {}).get("client_secret")
+
+    # -- the present state of one object
+
+    def fetch(self, kind: FetchedKind, object_id: str) -> Snapshot:
+        """An object as Stripe has it now. Its interval is the time of the request on Stripe's own clock.
+
+        Stripe read the object after the request began and before it wrote the response's `Date`. So the interval ends
+        at this `Date`, and begins as many seconds earlier as the request took, rounded up.
+        """
+        retrieve: dict[FetchedKind, Callable[[], Any]] = {
+            "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
+            "invoice": lambda: self._v1.invoices.retrieve(
+                object_id, {"expand": ["payments.data.payment.payment_intent"]}
+            ),
+            "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id, {"expand": ["latest_charge"]}),
+            "charge": lambda: self._v1.charges.retrieve(object_id),
+        }
+        began = monotonic()
+        with _calling(f"{kind}.retrieve"):
+            answer = retrieve[kind]()
+        took = monotonic() - began
+        read_by = parsedate_to_datetime(answer.last_response.headers["date"]).timestamp()
+        return Snapshot(answer.to_dict(), clock.iso(read_by - ceil(took)), clock.iso(read_by))
+
+    # -- one event, for a replay
+
+    def event(self, event_id: str) -> bytes:
+        """The event as JSON, like the body of a webhook. Stripe keeps it for 30 days.
+
+        It has the account's API version of that time, which may differ from the webhook endpoint's.
+        """
+        with _calling("events.retrieve"):
+            answer: Any = self._v1.events.retrieve(event_id)
+        body: str = answer.last_response.body
+        return body.encode()
+
+    # -- lists, for reconciliation: one page, newest first, and whether more follow
+
+    def list_events(self, types: Sequence[str], **filters: Any) -> Page:
+        """Events of the last 30 days, of at most 20 types. https://docs.stripe.com/api/events/list"""
+        with _calling("events.list"):
+            return _page(self._v1.events.list({"types": [*types], "limit": PAGE, **filters}))  # type: ignore[arg-type]
+
+    def list_subscriptions(self, **filters: Any) -> Page:
+        """Also the ended ones, which Stripe lists only if it is asked for all."""
+        with _calling("subscriptions.list"):
+            return _page(self._v1.subscriptions.list({"status": "all", "limit": PAGE, **filters}))  # type: ignore[arg-type]
+
+    def list_invoices(self, **filters: Any) -> Page:
+        """With their payments."""
+        with _calling("invoices.list"):
+            return _page(self._v1.invoices.list({"limit": EXPANDED_PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
+
+    def list_payment_intents(self, **filters: Any) -> Page:
+        """With their charges, as `fetch` reads one."""
+        with _calling("payment_intents.list"):
+            expand = ["data.latest_charge"]
+            return _page(self._v1.payment_intents.list({"limit": EXPANDED_PAGE, "expand": expand, **filters}))  # type: ignore[arg-type]
+
+    # -- the state of a checkout
+
+    def checkout_state(self, session_id: str) -> dict[str, Any]:
+        """The whole Checkout Session, as an event of it has it."""
+        with _calling("checkout.sessions.retrieve"):
+            return self._v1.checkout.sessions.retrieve(session_id).to_dict()
+
+
+def _page(listed: Any) -> Page:
+    """From the text that Stripe sent: the SDK turns some fields into Decimals, which are not JSON."""
+    page = loads(listed.last_response.body)
+    return page["data"], page["has_more"]
+
+
+def _session(session: Any) -> Session:
+    return Session(id=session.id, status=session.status, url=session.url)
+
+
+def _intent(intent: Any) -> PaymentIntent:
+    return PaymentIntent(id=intent.id, status=intent.status, client_secret=intent.client_secret)
+
+
+@contextmanager
+def _calling(what: str) -> "Iterator[None]":
+    if deadline.remaining() < WORST_CASE_SECONDS + deadline.RESERVE_SECONDS:
+        raise StripeUnavailable("Stripe answers too slowly; try again.", retry_after=RETRY_AFTER_SECONDS)
+    try:
+        yield
+    except stripe.StripeError as error:
+        logger.warning(
+            "stripe call failed",
+            extra={
+                "call": what,
+                "stripe_request_id": error.request_id,
+                "http_status": error.http_status,
+                "code": error.code,
+                "error": type(error).__name__,
+            },
+        )
+        raise _meaning(error) from error
+
+
+def _meaning(error: stripe.StripeError) -> Exception:
+    status = error.http_status
+    if isinstance(error, stripe.RateLimitError) or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return StripeRateLimited("Stripe is rate limiting us; try again.", retry_after=RETRY_AFTER_SECONDS)
+    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StripeFailed("Stripe failed; try again.", retry_after=RETRY_AFTER_SECONDS)
+    # None: there was no answer. 409: another request with the same idempotency key has not ended yet.
+    if status is None or status == HTTPStatus.CONFLICT:
+        return StripeUnavailable("Stripe did not answer; try again.", retry_after=RETRY_AFTER_SECONDS)
+    if isinstance(error, stripe.CardError):
+        return CardDeclined("The card was declined; use another one.")
+    if status == HTTPStatus.NOT_FOUND:
+        return StripeNotFound("Stripe does not have an object that the request names.")
+    return StripeRejected("Stripe refused the request; operators find Stripe's request id in the log.")

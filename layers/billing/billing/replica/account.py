@@ -1,0 +1,80 @@
+"""The tenant that a Stripe object belongs to, with what the table holds of it, as the effects need it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from billing.domain.entities import Identity, Invoice, Kind, Payment, Subscription, Tenant
+from billing.domain.order import Payload
+from billing.domain.writes import StripeId
+from billing.errors import UnknownObject
+from billing.replica import payloads
+from billing.replica.payloads import ref
+
+
+@dataclass(frozen=True)
+class Account:
+    """`customer_known`: the owner of the object's customer is recorded. `plans`: the plan's id by the price's id."""
+
+    tenant: Tenant
+    customer_known: bool = False
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
+    invoices: Mapping[str, Invoice] = field(default_factory=dict)
+    payments: Mapping[str, Payment] = field(default_factory=dict)
+    plans: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class References:
+    """The ids in a Stripe object: those that lead to its owner, and those of the entities that it may change."""
+
+    customer: str | None
+    price: str | None = None
+    invoices: tuple[str, ...] = ()
+    payments: tuple[str, ...] = ()
+    invoice_names_owner: bool = False
+    changes_subscriptions: bool = False
+
+    @property
+    def owners(self) -> list[StripeId]:
+        """The ids whose owner may be recorded. The first one whose owner is recorded decides."""
+        invoices = self.invoices if self.invoice_names_owner else ()
+        return [StripeId(one) for one in _present(self.customer, *invoices)]
+
+    def entities(self, tenant_id: str) -> list[Identity]:
+        """Of the tenant: itself, and the invoices and payments that the object may change."""
+        return [
+            Identity(Kind.TENANT, tenant_id, tenant_id),
+            *(Identity(Kind.INVOICE, one, tenant_id) for one in self.invoices),
+            *(Identity(Kind.PAYMENT, one, tenant_id) for one in self.payments),
+        ]
+
+
+def references(stripe_object: Payload) -> References:
+    """Raises `UnknownObject` for a kind of object that nobody has placed here."""
+    customer = ref(stripe_object.get("customer"))
+    match stripe_object.get("object"):
+        case "subscription":
+            return References(customer, payloads.price_of(stripe_object), changes_subscriptions=True)
+        case "checkout.session":
+            invoices = _present(ref(stripe_object.get("invoice")))
+            return References(customer, invoices=invoices, changes_subscriptions=True)
+        # If the invoice is paid, by its payload or because Stripe says so when it is asked, it may settle a checkout.
+        case "invoice":
+            payments = payloads.invoice_intents(stripe_object)
+            found = References(customer, invoices=(stripe_object["id"],), payments=payments)
+            return replace(found, changes_subscriptions=True)
+        case "invoice_payment":
+            paid = payloads.invoice_payment(stripe_object)
+            found = References(customer, invoices=(paid.invoice_id,), payments=_present(paid.payment_intent_id))
+            return replace(found, invoice_names_owner=True, changes_subscriptions=True)
+        case "payment_intent":
+            invoices = _present(*payloads.intent_invoice(stripe_object))
+            return References(customer, invoices=invoices, payments=(stripe_object["id"],))
+        case "charge" | "refund" | "dispute":
+            return References(customer, payments=_present(ref(stripe_object.get("payment_intent"))))
+        case unknown:
+            raise UnknownObject(f"Nobody has placed objects of the kind {str(unknown)[:64]!r} in the account.")
+
+
+def _present(*values: str | None) -> tuple[str, ...]:
+    return tuple(value for value in values if value)

@@ -1,0 +1,88 @@
+"""What Stripe's state means for the table. Deliveries, replays, reconciliation and the return from Checkout ask here.
+
+Read the account. Apply the effect. If the effect asks for an object, ask Stripe once and apply the effect again. Who
+calls this writes the outcome on the revisions of the account. The account was read before Stripe was asked. So if that
+write succeeds, Stripe's answer is newer than what the table held.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from billing.adapters.table.store import Table
+from billing.domain.order import FetchedKind, Payload, Snapshot
+from billing.errors import StripeNotFound
+from billing.observability import logger
+from billing.replica import payloads
+from billing.replica.account import Account
+from billing.replica.effects.outcome import Effect, Fetch, Outcome, ignored
+from billing.replica.load import account_of, with_plan_of
+from billing.replica.stripe_event import Event
+
+type Fetcher = Callable[[FetchedKind, str], Snapshot]
+
+NO_OWNER: Final = ignored("no tenant of ours")
+_LEADS_TO_OWNER: Final = ("customer", "metadata", "parent", "subscription_details", "payment_intent")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`account` is what the outcome was decided from. None: no tenant of ours owns the object."""
+
+    account: Account | None
+    outcome: Outcome
+
+    @property
+    def tenant_id(self) -> str | None:
+        return self.account.tenant.tenant_id if self.account else None
+
+
+@dataclass(frozen=True)
+class Decider:
+    """`fetch(kind, id)` reads one object from Stripe."""
+
+    table: Table
+    fetch: Fetcher
+
+    def decide(self, event: Event, effect: Effect, state: Snapshot | None = None) -> Decision:
+        """`state`: the present state of the event's object, where the caller has it. Then Stripe is not asked for it.
+
+        Raises `StripeNotFound` when Stripe does not have the object that the effect asks for, `UnknownObject`, and
+        what `fetch` raises.
+        """
+        account = account_of(self.table, event.object) or self._account_by_another(event.object)
+        if account is None:
+            return Decision(None, NO_OWNER)
+        answer = self._apply(effect, event, account, state)
+        if isinstance(answer, Fetch):
+            answer = self._apply(effect, event, account, self._ask(answer))
+        assert isinstance(answer, Outcome), "an effect asks Stripe once"
+        return Decision(account, answer)
+
+    def _apply(self, effect: Effect, event: Event, account: Account, state: Snapshot | None) -> Outcome | Fetch:
+        if state and state.object["object"] == "subscription":
+            account = with_plan_of(self.table, account, payloads.price_of(state.object))
+        return effect(event, account, state)
+
+    def _account_by_another(self, stripe_object: Payload) -> Account | None:
+        """The account of an object that names no customer, but another object that does.
+
+        An invoice payment names its invoice, which is perhaps not recorded. A refund or dispute names its charge.
+        """
+        match stripe_object.get("object"):
+            case "invoice_payment":
+                leading = Fetch("invoice", payloads.invoice_payment(stripe_object).invoice_id)
+            case "refund" | "dispute" if payloads.charge_of(stripe_object):
+                leading = Fetch("charge", payloads.charge_of(stripe_object) or "")
+            case _:
+                return None
+        other = self._ask(leading).object
+        owner = {name: other.get(name) for name in _LEADS_TO_OWNER if other.get(name)}
+        return account_of(self.table, {**stripe_object, **owner})
+
+    def _ask(self, needed: Fetch) -> Snapshot:
+        logger.info("fetching from Stripe", extra={"kind": needed.kind, "object_id": needed.object_id})
+        try:
+            return self.fetch(needed.kind, needed.object_id)
+        except StripeNotFound as error:
+            raise StripeNotFound(f"Stripe has no {needed.kind} {needed.object_id}.") from error

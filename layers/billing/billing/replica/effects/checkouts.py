@@ -1,0 +1,67 @@
+"""Effects of what happens to a Checkout Session."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from billing.domain import tenancy
+from billing.domain.entities import Identity, Invoice, Kind, OpenCheckout, Tenant
+from billing.domain.order import Snapshot
+from billing.domain.statuses import CheckoutPayment, InvoiceStatus
+from billing.domain.writes import Unchanged
+from billing.replica import payloads
+from billing.replica.account import Account
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, ignored
+from billing.replica.effects.subscriptions import subscribed, subscription_of
+from billing.replica.stripe_event import Event
+
+# The first invoice of the checkout settles it with these statuses. Whoever voids it gives up the money: from then on
+# only the status of the subscription at Stripe decides.
+SETTLES: Final = frozenset({InvoiceStatus.PAID, InvoiceStatus.VOID})
+_STAGE: Final[Mapping[str, CheckoutPayment]] = {
+    "checkout.session.async_payment_succeeded": CheckoutPayment.SETTLED,
+    "checkout.session.async_payment_failed": CheckoutPayment.FAILED,
+}
+
+
+def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    """For completed, async_payment_succeeded and async_payment_failed. The first to come records the subscription."""
+    session = payloads.checkout_session(event.object)
+    if session.mode != "subscription" or session.subscription_id is None:
+        return ignored("not a checkout of a subscription")
+    known = account.subscriptions.get(session.subscription_id)
+    if known is None and fetched is None:
+        return Fetch("subscription", session.subscription_id)
+    subscription = known or subscription_of(account, fetched or event.snapshot)
+    invoice = account.invoices.get(session.invoice_id or "")
+    stage = tenancy.further(subscription.checkout_payment, _stage(event.type, session, invoice))
+    subscription = replace(subscription, checkout_payment=stage, checkout_invoice_id=session.invoice_id)
+    outcome = subscribed(account, subscription, _without_session(account.tenant, session))
+    if outcome.entities == (account.tenant,) and not outcome.pointers:
+        return OUT_OF_DATE  # a buyer who came back from Checkout made us ask Stripe before this event came
+    if stage is CheckoutPayment.SETTLED or session.invoice_id is None:
+        return outcome
+    # The checkout waits for its invoice. If that is paid at this moment, one of the two events must see the other.
+    identity = Identity(Kind.INVOICE, session.invoice_id, account.tenant.tenant_id)
+    return replace(outcome, unchanged=(Unchanged(identity, invoice.revision if invoice else 0),))
+
+
+def _stage(event_type: str, session: payloads.CheckoutSession, invoice: Invoice | None) -> CheckoutPayment:
+    if invoice and invoice.status in SETTLES:
+        return CheckoutPayment.SETTLED
+    paid = session.payment_status in ("paid", "no_payment_required")
+    return _STAGE.get(event_type, CheckoutPayment.SETTLED if paid else CheckoutPayment.PENDING)
+
+
+def checkout_expired(event: Event, account: Account, _: Snapshot | None) -> Answer:
+    tenant = _without_session(account.tenant, payloads.checkout_session(event.object))
+    return OUT_OF_DATE if tenant == account.tenant else applied(tenant)
+
+
+def _without_session(tenant: Tenant, session: payloads.CheckoutSession) -> Tenant:
+    """Removes the session if it is the open one, or the one that was reserved and whose id was never stored."""
+    checkout = tenant.checkout
+    if checkout is None or not checkout.plan_id:
+        return tenant
+    mine = checkout.session_id == session.id if checkout.session_id else str(checkout.attempt) == session.attempt
+    return replace(tenant, checkout=OpenCheckout(attempt=checkout.attempt)) if mine else tenant

@@ -1,0 +1,105 @@
+"""Effects of what happens to an invoice, and what follows for a checkout that waits for its money."""
+
+from dataclasses import replace
+from typing import Final
+
+from billing.domain.entities import Invoice, Payment
+from billing.domain.order import Snapshot, Verdict
+from billing.domain.statuses import CheckoutPayment, PaymentStatus
+from billing.domain.writes import Pointer, StripeId, Unchanged
+from billing.replica import payloads
+from billing.replica.account import Account
+from billing.replica.effects.checkouts import SETTLES
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, following, ignored, verdict
+from billing.replica.effects.subscriptions import subscribed
+from billing.replica.stripe_event import Event
+
+_ATTEMPT_FAILED: Final = "invoice.payment_failed"
+
+
+def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    incoming = _invoice(account, fetched or event.snapshot)
+    current = account.invoices.get(incoming.invoice_id)
+    match verdict(current, incoming, fetched):
+        case Verdict.FETCH:
+            return Fetch("invoice", incoming.invoice_id)
+        case Verdict.STALE:
+            return OUT_OF_DATE
+    if fetched is None and event.type != _ATTEMPT_FAILED and payloads.attempted(event.object):
+        return Fetch("invoice", incoming.invoice_id)
+    return _invoiced(account, following(current, incoming), *_ties(account, incoming))
+
+
+def _invoiced(account: Account, invoice: Invoice, *payments: Payment) -> Outcome:
+    """The change of one invoice, its pointer if it is new, and what follows for a checkout that waits for its money."""
+    new = () if invoice.revision else (Pointer(StripeId(invoice.invoice_id), tenant_id=invoice.tenant_id),)
+    settled = _settle_checkout(account, invoice)
+    return replace(settled, entities=(invoice, *payments, *settled.entities), pointers=(*new, *settled.pointers))
+
+
+def _ties(account: Account, invoice: Invoice) -> list[Payment]:
+    """The recorded payments that paid this invoice and do not name it yet."""
+    payments = [p for p in account.payments.values() if p.invoice_id is None]
+    return [replace(p, invoice_id=invoice.invoice_id) for p in payments]
+
+
+def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
+    """Settles the checkout whose first payment was pending or failed, if its invoice is paid after all, or void."""
+    waiting = [
+        s
+        for s in account.subscriptions.values()
+        if s.checkout_invoice_id == invoice.invoice_id and s.checkout_payment is not CheckoutPayment.SETTLED
+    ]
+    if invoice.status not in SETTLES or invoice.stripe_subscription_id is None:
+        return applied()
+    if waiting:
+        return subscribed(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
+    known = account.subscriptions.get(invoice.stripe_subscription_id)
+    if known and known.checkout_payment:
+        return applied()
+    # Its checkout may be recorded at this moment, and then waits for this invoice: one of the two events must see the
+    # other. Every change of a subscription writes the tenant, so the tenant must be unchanged.
+    return replace(applied(), unchanged=(Unchanged(account.tenant.identity, account.tenant.revision),))
+
+
+def _invoice(account: Account, snapshot: Snapshot) -> Invoice:
+    fields = payloads.invoice_fields(snapshot.object, snapshot.until)
+    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
+    invoice_id = snapshot.object["id"]
+    known = account.invoices.get(invoice_id)
+    fields["stripe_payment_intent_id"] = _one_of(known, *payloads.invoice_intents(snapshot.object))
+    if known:
+        return replace(known, **fields)
+    tenant_id = account.tenant.tenant_id
+    return Invoice(tenant_id=tenant_id, invoice_id=invoice_id, stripe_invoice_id=invoice_id, **fields)
+
+
+def _one_of(known: Invoice | None, *paid: str) -> str | None:
+    """One PaymentIntent that paid. Of several it is always the same one, in whatever order they come."""
+    before = known.stripe_payment_intent_id if known else None
+    return min([*paid, *([before] if before else [])], default=None)
+
+
+def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    """Records on the payment and on the invoice that they belong together, whichever of their events came first."""
+    paid = payloads.invoice_payment(event.object)
+    if paid.payment_intent_id is None:
+        return ignored("not paid by a PaymentIntent")
+    known = account.invoices.get(paid.invoice_id)
+    # If it paid a part of an open invoice, perhaps no other event says so.
+    if fetched is None and (known is None or not known.terminal):
+        return Fetch("invoice", paid.invoice_id)
+    invoice = known
+    if fetched:
+        incoming = _invoice(account, fetched)
+        invoice = following(known, incoming) if verdict(known, incoming, fetched) is Verdict.APPLY else known
+    assert invoice is not None, "known, or fetched and applied"
+    payment = account.payments.get(paid.payment_intent_id) or Payment(
+        tenant_id=invoice.tenant_id,
+        stripe_payment_intent_id=paid.payment_intent_id,
+        status=PaymentStatus.SUCCEEDED,
+        amount=paid.amount_paid,
+        currency=paid.currency,
+    )
+    tied = replace(invoice, stripe_payment_intent_id=_one_of(invoice, paid.payment_intent_id))
+    return _invoiced(account, tied, replace(payment, invoice_id=invoice.invoice_id))

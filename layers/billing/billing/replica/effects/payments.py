@@ -1,0 +1,69 @@
+"""Effects of what happens to a PaymentIntent and to its charge."""
+
+from dataclasses import replace
+
+from billing.domain.entities import Payment
+from billing.domain.invoicing import receive
+from billing.domain.order import Snapshot, Verdict
+from billing.domain.statuses import PaymentStatus
+from billing.replica import payloads
+from billing.replica.account import Account
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, following, ignored, verdict
+from billing.replica.stripe_event import Event
+
+
+def payment_intent_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    incoming = _payment(account, fetched or event.snapshot)
+    current = account.payments.get(incoming.stripe_payment_intent_id)
+    match verdict(current, incoming, fetched):
+        case Verdict.FETCH:
+            return Fetch("payment_intent", incoming.stripe_payment_intent_id)
+        case Verdict.STALE:
+            return OUT_OF_DATE
+    payment = following(current, incoming)
+    own = account.invoices.get(payment.invoice_id or "")
+    counted = current is not None and current.terminal and current.invoice_id is not None
+    if own is None or own.stripe_invoice_id or own.currency != payment.currency or not payment.terminal or counted:
+        return applied(payment)
+    return applied(payment, receive(own, payment.amount))
+
+
+def _payment(account: Account, snapshot: Snapshot) -> Payment:
+    intent = snapshot.object
+    fields = payloads.payment_fields(intent)
+    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
+    known = account.payments.get(intent["id"])
+    # It counts only if the table has this invoice for this tenant: metadata proves nothing.
+    named = next((i for i in payloads.intent_invoice(intent) if i and i in account.invoices), None)
+    fields["invoice_id"] = (known.invoice_id if known else None) or named
+    if known:
+        return replace(known, **fields)
+    return Payment(tenant_id=account.tenant.tenant_id, stripe_payment_intent_id=intent["id"], **fields)
+
+
+def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
+    """For refunds, disputes, and refunds that failed or were canceled.
+
+    They are rare, so Stripe is asked each time for the charge as it is now. Then the order of the events is no matter.
+    """
+    charge_id = payloads.charge_of(event.object)
+    if charge_id is None:
+        return ignored("of no charge")
+    if fetched is None:
+        return Fetch("charge", charge_id)
+    charge = fetched.object
+    intent_id = payloads.ref(charge.get("payment_intent"))
+    if intent_id is None:
+        return ignored("not of a PaymentIntent")
+    if not payloads.is_captured(charge):
+        return ignored("never captured: no money was taken that could go back")
+    known = account.payments.get(intent_id)
+    payment = known or Payment(
+        tenant_id=account.tenant.tenant_id,
+        stripe_payment_intent_id=intent_id,
+        status=PaymentStatus.PROCESSING,  # its own event says that it succeeded, and counts it for its invoice
+        amount=charge["amount"],
+        currency=charge["currency"],
+    )
+    after = replace(payment, stripe_charge_id=charge_id, **payloads.charge_fields(charge))
+    return OUT_OF_DATE if after == known else applied(after)

@@ -1,0 +1,75 @@
+"""Reads an account from the table."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from billing.adapters.table import items, keys
+from billing.adapters.table.keys import Key
+from billing.adapters.table.store import Table
+from billing.domain.entities import Entity, Invoice, Payment, Tenant
+from billing.domain.ids import is_id
+from billing.domain.order import Payload
+from billing.observability import logger
+from billing.replica import payloads
+from billing.replica.account import Account, References, references
+
+type _Found = Mapping[Key, items.Item]
+
+
+def account_of(table: Table, stripe_object: Payload) -> Account | None:
+    """The account of the tenant that owns the object. None if we know no owner.
+
+    The recorded owner of the object's customer decides. The tenant that the metadata names is read in the same round
+    trip, and decides only where no owner is recorded. So no tenant can reach the account of another one by what its
+    token makes Stripe write into metadata.
+
+    Raises `UnknownObject`.
+    """
+    referred = references(stripe_object)
+    named = payloads.tenant_hint(stripe_object)
+    hint = named if is_id(named) else None
+    pointers = [keys.pointer(one) for one in referred.owners]
+    price = [keys.stripe_pointer(referred.price)] if referred.price else []
+    found = table.read([*pointers, *price, *_keys(referred, hint)])
+    recorded = next((found[key]["tenantId"] for key in pointers if "tenantId" in found.get(key, {})), None)
+    owner = recorded or hint
+    if owner is None:
+        return None
+    if owner != hint:
+        if hint:
+            extra = {"object_id": stripe_object.get("id")}
+            logger.warning("metadata names another tenant than the customer's", extra=extra)
+        found |= table.read(_keys(referred, owner))
+    account = Account(
+        tenant=_held(Tenant, referred, owner, found).get(owner) or Tenant(tenant_id=owner),
+        customer_known=referred.customer is None or keys.stripe_pointer(referred.customer) in found,
+        invoices=_held(Invoice, referred, owner, found),
+        payments=_held(Payment, referred, owner, found),
+    )
+    plan_id = found[price[0]].get("planId") if price and price[0] in found else None
+    account = _with_plan(account, referred.price, plan_id)
+    if not referred.changes_subscriptions:
+        return account
+    # After the tenant, never together with it: see Table.subscriptions.
+    return replace(account, subscriptions={s.stripe_subscription_id: s for s in table.subscriptions(owner)})
+
+
+def with_plan_of(table: Table, account: Account, price_id: str | None) -> Account:
+    """The account with the plan of one more price. A price's plan never changes, so it may be read at any time."""
+    if price_id is None or price_id in account.plans:
+        return account
+    return _with_plan(account, price_id, table.plan_of(price_id))
+
+
+def _with_plan(account: Account, price_id: str | None, plan_id: str | None) -> Account:
+    return replace(account, plans={**account.plans, price_id: plan_id}) if price_id and plan_id else account
+
+
+def _keys(referred: References, tenant_id: str | None) -> list[Key]:
+    return [keys.of(identity) for identity in referred.entities(tenant_id)] if tenant_id else []
+
+
+def _held[E: Entity](kind: type[E], referred: References, tenant_id: str, found: _Found) -> dict[str, E]:
+    """The entities of that kind, by their ids."""
+    identities = [one for one in referred.entities(tenant_id) if one.kind is kind.kind and keys.of(one) in found]
+    return {one.id: items.entity(kind, found[keys.of(one)]) for one in identities}

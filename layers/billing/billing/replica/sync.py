@@ -1,0 +1,137 @@
+"""Brings the table to Stripe's present state of one object, without an event, by the same effects as the webhook.
+
+The outcome is written on the revisions that were read. If somebody wrote meanwhile, everything is read again. An entity
+that has not changed is not written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from billing import clock, retry
+from billing.adapters.table import items
+from billing.domain.entities import Entity, Identity
+from billing.domain.order import Payload, Snapshot, content
+from billing.domain.records import RecordStatus
+from billing.errors import Unresolved
+from billing.replica.account import Account
+from billing.replica.decide import Decider, Decision
+from billing.replica.effects import EFFECTS, invoice_changed, payment_intent_changed, subscription_changed
+from billing.replica.effects.outcome import Answer, Effect, Fetch
+from billing.replica.stripe_event import Event
+
+type ComparedKind = Literal["subscription", "payment_intent", "invoice"]
+
+_EFFECTS: Final[Mapping[ComparedKind, Effect]] = {
+    "subscription": subscription_changed,
+    "payment_intent": payment_intent_changed,
+    "invoice": invoice_changed,
+}
+_COMPLETED: Final = "checkout.session.completed"
+_BUSY: Final = "Others change the same records at the moment; try again."
+
+
+@dataclass(frozen=True)
+class Found:
+    """`differing`: what the table had differently, as `invoice.amountPaid`, or `invoice` if it did not have it at all.
+
+    `foreign`: we know no owner of the object.
+    """
+
+    differing: tuple[str, ...] = ()
+    foreign: bool = False
+
+
+def compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool = False) -> Found:
+    """Compares the table with a subscription, PaymentIntent or invoice from a list of Stripe, and repairs the table.
+
+    A list may be older than the table, so it is only a hint. Where it differs, Stripe is asked for the object.
+    Raises `Unresolved` when the table holds a final state that Stripe does not have. No event takes a final state back
+    either, so a human must look at it. Raises `Contention`, `StripeNotFound` and what asking Stripe raises.
+    """
+    return retry.attempts(lambda: _compare_and_repair(decider, listed, dry_run=dry_run), _BUSY)
+
+
+def _compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool) -> Found:
+    effect = _effect_of_present(_kind(listed))
+    event = _event_of(f"{listed['object']}.read", listed)
+    hint = decider.decide(event, effect, state=event.snapshot)
+    if hint.account is None:
+        return Found(foreign=True)
+    if hint.outcome.status is RecordStatus.PROCESSED and not _differing(hint.account, hint):
+        return Found()
+    decision = decider.decide(event, effect)
+    if decision.account is None:
+        return Found(foreign=True)
+    if decision.outcome.status is RecordStatus.STALE:
+        raise Unresolved("The table holds a final state that Stripe does not have.")
+    differing = _differing(decision.account, decision)
+    if differing and not dry_run:
+        _write(decider, decision)
+    return Found(differing)
+
+
+def apply_checkout(decider: Decider, session: Payload) -> None:
+    """Applies a complete Checkout Session as its event does. That event may have come, may come later or never.
+
+    Raises `Contention`, `StripeNotFound` and what asking Stripe raises.
+    """
+    retry.attempts(lambda: _apply_checkout(decider, session), _BUSY)
+
+
+def _apply_checkout(decider: Decider, session: Payload) -> None:
+    decision = decider.decide(_event_of(_COMPLETED, session), EFFECTS[_COMPLETED])
+    if decision.account and _differing(decision.account, decision):
+        _write(decider, decision)
+
+
+def _event_of(event_type: str, stripe_object: Payload) -> Event:
+    """An event as if Stripe had sent it now. It has no record, so its id is the object's."""
+    now = clock.now()
+    livemode = bool(stripe_object.get("livemode"))
+    return Event(stripe_object["id"], event_type, livemode, None, Snapshot(stripe_object, now, now))
+
+
+def _kind(listed: Payload) -> ComparedKind:
+    kind: ComparedKind = listed["object"]
+    return kind
+
+
+def _effect_of_present(kind: ComparedKind) -> Effect:
+    """The effect of an object's present state: what the object says that came with the event is not relied on."""
+
+    def effect(event: Event, account: Account, state: Snapshot | None) -> Answer:
+        return _EFFECTS[kind](event, account, state) if state else Fetch(kind, event.object["id"])
+
+    return effect
+
+
+def _write(decider: Decider, decision: Decision) -> None:
+    outcome = decision.outcome
+    decider.table.write(outcome.entities, outcome.pointers, outcome.unchanged)
+
+
+# -- what differs
+
+
+def _differing(account: Account, decision: Decision) -> tuple[str, ...]:
+    """What the outcome would change. That something was read later is no change."""
+    outcome, known = decision.outcome, _by_identity(account)
+    names = [name for entity in outcome.entities for name in _changes(known.get(entity.identity), entity)]
+    if outcome.pointers and not names:
+        return ("pointer",)
+    return tuple(names)
+
+
+def _by_identity(account: Account) -> dict[Identity, Entity]:
+    held = (account.subscriptions, account.invoices, account.payments)
+    entities: list[Entity] = [account.tenant, *(entity for group in held for entity in group.values())]
+    return {entity.identity: entity for entity in entities}
+
+
+def _changes(before: Entity | None, after: Entity) -> list[str]:
+    kind = after.kind.lower()
+    if before is None or not before.revision:
+        return [kind]
+    old = content(before)
+    return [f"{kind}.{items.camel(name)}" for name, value in content(after).items() if old[name] != value]

@@ -1,0 +1,114 @@
+"""Runs each function in processes of its own, with just its own environment, memory setting and timeout."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from threading import BoundedSemaphore, Lock
+from typing import Any, Final
+
+from local.aws.clients import CREDENTIALS, TIME_LIMIT_FACTOR
+from local.template import ROOT, Function
+
+MAX_CONCURRENCY: Final = 8
+
+
+class FunctionError(Exception):
+    """The function raised, crashed or ran out of time."""
+
+
+class _Worker:
+    def __init__(self, function: Function, environment: dict[str, str], log: Path) -> None:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "local.aws.worker", str(theirs.fileno()), str(function.code), function.handler]
+        with log.open("ab") as output, theirs:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, pass_fds=[theirs.fileno()], stdout=output, stderr=output
+            )
+        self._socket = ours
+        self._stream = ours.makefile("rw")
+
+    def call(self, asked: dict[str, Any], timeout: float) -> dict[str, Any]:
+        self._socket.settimeout(timeout)
+        try:
+            self._stream.write(json.dumps(asked) + "\n")
+            self._stream.flush()
+            line = self._stream.readline()
+        except OSError as error:
+            raise FunctionError("timed out") from error
+        if not line:
+            raise FunctionError("crashed")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._stream.close()
+        self._socket.close()
+
+
+class Runtime:
+    """`invoke` starts processes as they are needed, up to a limit, and keeps them warm."""
+
+    def __init__(self, function: Function, log_folder: Path, *, time_limit_factor: float = TIME_LIMIT_FACTOR) -> None:
+        self._function = function
+        self._seconds = function.timeout * time_limit_factor
+        self._environment = {
+            **function.environment,
+            **CREDENTIALS,
+            "PATH": os.defpath,
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "layers" / "billing"), str(ROOT)]),
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+            "LAMBDA_TASK_ROOT": str(function.code),
+        }
+        self._log = log_folder / f"{function.name}.log"
+        self._idle: list[_Worker] = []
+        self._lock = Lock()
+        self._places = BoundedSemaphore(MAX_CONCURRENCY)
+        self._closed = False
+
+    def invoke(self, event: Any) -> Any:
+        """The handler's result. Raises `FunctionError`."""
+        with self._places:
+            worker = self._take()
+            context = {
+                "aws_request_id": str(uuid.uuid4()),
+                "function_name": self._function.name,
+                "memory_limit_in_mb": self._function.memory,
+                "deadline": time.time() + self._seconds,
+            }
+            try:
+                answer = worker.call({"event": event, "context": context}, self._seconds)
+            except FunctionError:
+                worker.kill()
+                raise
+            self._give_back(worker)
+        if "error" in answer:
+            raise FunctionError(answer["error"])
+        return answer["result"]
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for worker in self._idle:
+                worker.kill()
+            self._idle.clear()
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Worker(self._function, self._environment, self._log)
+
+    def _give_back(self, worker: _Worker) -> None:
+        with self._lock:
+            if self._closed:
+                worker.kill()
+            else:
+                self._idle.append(worker)

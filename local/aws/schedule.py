@@ -1,0 +1,46 @@
+"""What EventBridge Scheduler does: starts the reconciliation at every full hour of Stripe's time, which may jump."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from local.aws.runtime import FunctionError, Runtime
+
+HOUR: Final = 3600
+_LOOK_SECONDS: Final = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+class Schedule:
+    def __init__(self, clock: Callable[[], float], function: Runtime) -> None:
+        self._clock = clock
+        self._function = function
+        self._hour = self._now()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="schedule")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _now(self) -> int:
+        return int(self._clock() // HOUR)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_LOOK_SECONDS):
+            hour = self._now()
+            if hour != self._hour:
+                self._hour = hour
+                self._start()
+
+    def _start(self) -> None:
+        try:
+            self._function.invoke({})
+        except FunctionError as error:
+            if not self._stopped.is_set():
+                logger.warning("the reconciliation failed: %s", error)

@@ -1,0 +1,111 @@
+"""What Lambda does with the table's stream: polls it, hands batches over, and comes again from what failed."""
+
+import threading
+from typing import Any, Final
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import template
+from local.aws.clients import local_settings
+from local.aws.runtime import FunctionError, Runtime
+
+POLL_SECONDS: Final = 0.25
+BATCH: Final = 100
+MAX_TRIES: Final = 10
+
+
+class StreamPoller:
+    def __init__(self, aws_url: str, function: Runtime) -> None:
+        self._client: Any = boto3.client("dynamodbstreams", **local_settings(aws_url))
+        dynamodb: Any = boto3.client("dynamodb", **local_settings(aws_url))
+        self._arn = dynamodb.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
+        self._function = function
+        self._read_to: dict[str, str] = {}  # by shard: the last sequence number
+        self._stopped = threading.Event()
+        self._empty = 0
+        self._changed = threading.Condition()
+        self.poison: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._run, daemon=True, name="stream")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_caught_up(self, timeout: float) -> bool:
+        """Whether the stream was found empty, from its beginning to its end, within `timeout` seconds from now."""
+        with self._changed:
+            after = self._empty + 1  # the reading that is under way may have begun before
+            return self._changed.wait_for(lambda: self._empty > after, timeout)
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                told = self._poll()
+            except (BotoCoreError, ClientError):
+                told = 0
+            if not told:
+                with self._changed:
+                    self._empty += 1
+                    self._changed.notify_all()
+                self._stopped.wait(POLL_SECONDS)
+
+    def _poll(self) -> int:
+        """How many records there were."""
+        shards = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
+        return sum(self._read(shard["ShardId"]) for shard in shards)
+
+    def _read(self, shard: str) -> int:
+        answer = self._client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)
+        if answer["Records"]:
+            self._read_to[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
+        records = [_as_lambda_gets_it(record, self._arn) for record in answer["Records"]]
+        self._hand_over([record for record in records if _wanted(record)])
+        return len(records)
+
+    def _iterator(self, shard: str) -> str:
+        """A new one each time: moto's go on reading a copy of the table that a failed transaction has left behind."""
+        asked = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        if shard in self._read_to:
+            asked |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._read_to[shard]}
+        iterator: str = self._client.get_shard_iterator(**asked)["ShardIterator"]
+        return iterator
+
+    def _hand_over(self, records: list[dict[str, Any]]) -> None:
+        """From the first that failed again and again; one that fails for good stops nobody."""
+        tries = 0
+        while records and not self._stopped.is_set():
+            failed = self._failed(records)
+            tries = tries + 1 if failed else 0
+            if failed and tries >= MAX_TRIES:
+                self.poison.append(records[failed[0]])
+                records, tries = records[failed[0] + 1 :], 0
+            elif failed:
+                records = records[failed[0] :]
+                self._stopped.wait(POLL_SECONDS)
+            else:
+                return
+
+    def _failed(self, records: list[dict[str, Any]]) -> list[int]:
+        """The positions of the records that the function reports."""
+        try:
+            answer = self._function.invoke({"Records": records})
+        except FunctionError:
+            return [0]
+        numbers = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        return [n for n, record in enumerate(records) if record["dynamodb"]["SequenceNumber"] in numbers]
+
+
+def _wanted(record: dict[str, Any]) -> bool:
+    """The event source's filter, as `template.yaml` has it."""
+    key: str = record["dynamodb"]["Keys"]["PK"]["S"]
+    return record["eventName"] != "REMOVE" and key.startswith("TENANT#")
+
+
+def _as_lambda_gets_it(record: dict[str, Any], arn: str) -> dict[str, Any]:
+    change = {name: value for name, value in record["dynamodb"].items() if name != "ApproximateCreationDateTime"}
+    known = {name: record[name] for name in ("eventID", "eventName", "eventVersion", "eventSource", "awsRegion")}
+    return {**known, "dynamodb": change, "eventSourceARN": arn}

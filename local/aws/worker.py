@@ -1,0 +1,63 @@
+"""One process of one function, as Lambda keeps it. It imports the handler once and then handles one event at a time.
+
+`local.aws.runtime` starts it with the function's own environment and nothing else. Requests and answers are JSON lines
+on a socket. Its file descriptor is the first argument. Standard output is the function's log.
+"""
+
+import importlib.util
+import json
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Context:
+    aws_request_id: str
+    function_name: str
+    memory_limit_in_mb: int
+    deadline: float
+    function_version: str = "$LATEST"
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:eu-west-1:123456789012:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.deadline - time.time()) * 1000))
+
+
+def load(code: Path, handler: str) -> Callable[[Any, Context], Any]:
+    """`app.handler` of the folder, imported as the module `app`."""
+    module_name, function_name = handler.rsplit(".", 1)
+    spec = importlib.util.spec_from_file_location(module_name, code / f"{module_name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    loaded: Callable[[Any, Context], Any] = getattr(module, function_name)
+    return loaded
+
+
+def serve(connection: socket.socket, handler: Callable[[Any, Context], Any]) -> None:
+    with connection.makefile("rw") as stream:
+        for line in stream:
+            asked = json.loads(line)
+            try:
+                answer = {"result": handler(asked["event"], Context(**asked["context"]))}
+            except Exception as error:  # noqa: BLE001 - as Lambda's runtime does: the error is the answer
+                traceback.print_exc()
+                answer = {"error": type(error).__name__}
+            sys.stdout.flush()
+            stream.write(json.dumps(answer) + "\n")
+            stream.flush()
+
+
+if __name__ == "__main__":
+    descriptor, folder, name = sys.argv[1:]
+    serve(socket.socket(fileno=int(descriptor)), load(Path(folder), name))

@@ -1,0 +1,92 @@
+"""What the local stack starts with: three plans, a tenant with its Stripe customer, an invoice to pay.
+
+Everything goes in the way a platform team would bring it in: prices at Stripe, plans and invoices through the admin
+API. Only the tenant's link to an existing customer is written directly, as a migration would.
+"""
+
+import json
+from typing import Any, Final
+
+import requests
+import stripe
+
+from billing.adapters.table.store import Table
+from billing.domain.caller import ADMIN_SCOPE
+from billing.domain.entities import Tenant
+from billing.domain.writes import Pointer, StripeId
+from local import template
+from local.aws.clients import dynamodb
+from local.desk import Desk
+from local.stripe.engine.store import Store
+
+TENANT: Final = "550e8400"
+CUSTOMER: Final = "cus_abc123"
+INVOICE: Final = "inv-001"
+PLANS: Final = {"plan-starter": ("Starter", 1900), "plan-pro": ("Pro", 4900), "plan-enterprise": ("Enterprise", 19900)}
+MONEY_DUE: Final[dict[str, Any]] = {
+    "amount": 25000,
+    "currency": "usd",
+    "dueDate": "2030-01-31",
+    "description": "Set-up",
+}
+_TIMEOUT: Final = 600  # seconds; a busy machine is no reason to give up
+
+
+def seed(stack: Desk) -> str:
+    """Says what is there."""
+    if stack.stripe:
+        _bring_in_samples(stack.stripe.store)
+    client = stripe.StripeClient(stack.api_key, base_addresses={"api": stack.stripe_base})
+    customer = _customer(stack, client)
+    tenant = Tenant(tenant_id=TENANT, stripe_customer_id=customer)
+    table = Table(dynamodb(stack.aws_url), template.TABLE_NAME)
+    table.write([tenant], [Pointer(StripeId(customer), tenant_id=TENANT)])
+    for plan_id, (name, amount) in PLANS.items():
+        price = _price(client, plan_id, name, amount)
+        admin(stack, "PUT", f"/plans/{plan_id}", {"stripePriceId": price, "name": name})
+    admin(stack, "POST", f"/tenants/{TENANT}/invoices", {"invoiceId": INVOICE, **MONEY_DUE})
+    return f"tenant {TENANT} (customer {customer}), {', '.join(PLANS)}, invoice {INVOICE} (PENDING, 250.00 USD)"
+
+
+def admin(stack: Desk, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Calls an admin endpoint of the stack. Raises `RuntimeError` with the problem document."""
+    headers = {"Authorization": f"Bearer {stack.token(None, ADMIN_SCOPE)}"}
+    url = f"{stack.api_url}/api/v1/billing{path}"
+    answer = requests.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
+    if not answer.ok:
+        raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+def _bring_in_samples(store: Store) -> None:
+    """The objects that the files of events/stripe speak of, so that what they make a function fetch is there."""
+    for path in sorted((template.ROOT / "events" / "stripe").glob("*.json")):
+        store.add(json.loads(path.read_text())["data"]["object"])
+    for price in store.all("price"):
+        name, _ = PLANS[price["lookup_key"]]
+        price["product"] = store.create("product", name=name, active=True)["id"]
+
+
+def _customer(stack: Desk, client: stripe.StripeClient) -> str:
+    if stack.stripe:
+        created = stack.stripe.store.create("customer", id=CUSTOMER, metadata={"tenantId": TENANT}, name="Acme")
+        return str(created["id"])
+    parameters: Any = {"metadata": {"tenantId": TENANT}}
+    return client.v1.customers.create(parameters, {"idempotency_key": f"local-seed-{TENANT}"}).id
+
+
+def _price(client: stripe.StripeClient, plan_id: str, name: str, amount: int) -> str:
+    """The plan's price, found by its lookup key where Stripe has it already."""
+    found = client.v1.prices.list({"lookup_keys": [plan_id]}).data
+    if found:
+        return found[0].id
+    product = client.v1.products.create({"name": name})
+    price: Any = {
+        "product": product.id,
+        "currency": "usd",
+        "unit_amount": amount,
+        "recurring": {"interval": "month"},
+        "lookup_key": plan_id,
+    }
+    return client.v1.prices.create(price).id

@@ -1,0 +1,48 @@
+"""Signs a Stripe event freshly and prints it as API Gateway hands it to the webhook function.
+
+    python -m local.commands.sign events/stripe/invoice.paid.json | sam local invoke StripeWebhookFunction --event -
+
+The secret is the running stack's (`.local/stack.env`), or `STRIPE_WEBHOOK_SECRET`.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+from billing.inbox.signature import sign
+from local.aws.gateway import http_event
+from local.stack import LOCAL_WEBHOOK_SECRET, WEBHOOK_PATH
+from local.template import Route
+from local.tokens import STATE
+
+ROUTE: Final = Route("POST", WEBHOOK_PATH, open=True)
+
+
+def delivery(body: bytes, secret: str, timestamp: int) -> dict[str, Any]:
+    """The API Gateway event (payload format 2.0) of one delivery."""
+    headers = {"Stripe-Signature": sign(body, secret, timestamp), "Content-Type": "application/json; charset=utf-8"}
+    builder = EnvironBuilder(path=ROUTE.path, method=ROUTE.method, data=body, headers=list(headers.items()))
+    return http_event(Request(builder.get_environ()), ROUTE, {}, None)
+
+
+def _secret() -> str:
+    settings = STATE / "stack.env"
+    lines = settings.read_text().splitlines() if settings.exists() else []
+    stored = dict(line.split("=", 1) for line in lines)
+    return os.environ.get("STRIPE_WEBHOOK_SECRET") or stored.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Signs a Stripe event and prints the API Gateway event.")
+    parser.add_argument("event", type=Path, help="a file of events/stripe")
+    path = parser.parse_args().event
+    if not path.is_file():
+        sys.exit(f"{path}: there is no such file; events/stripe has one for every event type")
+    print(json.dumps(delivery(path.read_bytes(), _secret(), int(time.time()))))

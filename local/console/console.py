@@ -1,0 +1,121 @@
+"""The console: tenants, Stripe's events and what became of them, on one page that a newcomer and an operator can use.
+
+It has no power of its own: its buttons call the HTTP API with the tenant's token, as a frontend would, and the
+stand-in's controls. It works without JavaScript; with it the page keeps itself up to date.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from markupsafe import Markup
+from werkzeug.exceptions import NotFound
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Request, Response
+
+from local import web
+from local.aws.clients import dynamodb
+from local.console import view
+from local.console.actions import Actions
+from local.desk import Desk
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+_LOOPBACK: Final = {"127.0.0.1", "localhost"}
+_ACTION: Final = "/console/"
+
+
+class Console:
+    """Answers every path of the gateway that is not the API's. The stack must be running when it is asked."""
+
+    def __init__(self, stack: Desk) -> None:
+        self._stack = stack
+
+    def answer(self, request: Request) -> Response:
+        refusal = self._refusal(request)
+        if refusal:
+            return _text(403, refusal)
+        try:
+            return self._act(request) if request.method == "POST" else self._show(request)
+        except NotFound:
+            return _text(404, "There is no such page.")
+
+    # -- who may ask
+
+    def _refusal(self, request: Request) -> str | None:
+        """Other sites may make the reader's browser ask, by a form (Origin) or a name that leads here (Host)."""
+        if _host_name(request) not in _LOOPBACK | {urlsplit(self._stack.api_url).hostname}:
+            return "The console answers to its own address only."
+        if web.of_another_site(request):
+            return "Another site's form is not taken."
+        return None
+
+    # -- reading
+
+    def _show(self, request: Request) -> Response:
+        if request.path == "/":
+            return self._page(request)
+        if request.path == "/console/state":
+            return self._live(request)
+        return web.static(request)
+
+    def _page(self, request: Request) -> Response:
+        live = self._state().get_data(as_text=True)
+        values: dict[str, Any] = {name: request.args.get(name, "")[:600] for name in ("problem", "note")}
+        values["live"] = Markup(live)  # noqa: S704 - a template of ours made it, and escaped what is in it
+        values["version"] = _version(live)
+        values["now"] = view.stripe_now(self._stack)
+        return web.page("console.html", stripe=self._stack.stripe and self._stack.stripe_base, **values)
+
+    def _live(self, request: Request) -> Response:
+        """The part of the page that changes; 304 to a reader who has it as it is. Time passes outside of it."""
+        response = self._state()
+        response.set_etag(_version(response.get_data(as_text=True)))
+        response.headers["X-Stripe-Time"] = web.moment(view.stripe_now(self._stack))
+        return response.make_conditional(request)
+
+    def _state(self) -> Response:
+        held = view.held(self._table)
+        values: dict[str, Any] = {"held": held, "timeline": view.timeline(self._stack, held.records)}
+        # As a consumer hears them, who forgets equal ids: the stream tells a write at least once.
+        values["announcements"] = list({one["id"]: one for one in self._stack.announcements}.values())
+        return web.page("console_live.html", server=self._stack.stripe, json=_json, view=view, **values)
+
+    @cached_property
+    def _table(self) -> "DynamoDBClient":
+        return dynamodb(self._stack.aws_url)
+
+    # -- doing
+
+    def _act(self, request: Request) -> Response:
+        name = request.path.removeprefix(_ACTION)
+        if name == request.path or name not in self._actions:
+            raise NotFound
+        return redirect(self._actions.act(name, request.form.to_dict(), request.host_url), 303)
+
+    @cached_property
+    def _actions(self) -> Actions:
+        return Actions(self._stack)
+
+
+def _host_name(request: Request) -> str | None:
+    try:
+        return urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        return None
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _json(thing: Any) -> str:
+    return json.dumps(thing, indent=2, ensure_ascii=False, default=str)
+
+
+def _text(status: int, words: str) -> Response:
+    return Response(words, status, {"X-Content-Type-Options": "nosniff"}, content_type="text/plain; charset=utf-8")

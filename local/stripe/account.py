@@ -1,0 +1,58 @@
+"""One Stripe account of the stand-in: its objects, its time, its webhooks, and the failures that were asked for."""
+
+from threading import RLock
+
+from local.stripe.engine.store import Clock, Object, Store
+from local.stripe.webhooks import Webhooks
+
+
+class Account:
+    """Whoever reads or changes the objects holds `lock`. `calls`: (method, path) of each call of the API, in order.
+
+    `answers`: what was answered to each idempotency key, with the request that it was an answer to.
+    """
+
+    def __init__(self, api_key: str, public_url: str = "http://127.0.0.1:12111") -> None:
+        """`public_url` is where a browser finds the pages."""
+        self.api_key = api_key
+        self.webhooks = Webhooks()
+        self.clock = Clock()
+        self.store = Store(self.webhooks.send, self.clock)
+        self.public_url = public_url
+        self.lock = RLock()
+        self.calls: list[tuple[str, str]] = []
+        self.failures: list[Object] = []
+        self.answers: dict[str, tuple[str, int, Object]] = {}
+
+    @property
+    def public_url(self) -> str:
+        return self.store.public_url
+
+    @public_url.setter
+    def public_url(self, url: str) -> None:
+        self.store.public_url = url
+
+    def replace_store(self, store: Store) -> None:
+        """Begins anew with these objects. Nothing has been asked yet."""
+        self.store = store
+        self.answers.clear()
+
+    def fail(self, status: int = 0, count: int = 1, seconds: float = 0, path: str = "/") -> Object:
+        """The next `count` calls whose path contains `path` get this status, after `seconds`.
+
+        Status 0: they are carried out, and their answer comes late.
+        """
+        failure: Object = {"status": status, "count": count, "seconds": seconds, "path": path}
+        self.failures.append(failure)
+        return failure
+
+    def next_failure(self, path: str) -> Object | None:
+        """The failure that the call of this path gets. It counts as used."""
+        with self.lock:
+            failure: Object | None = next((f for f in self.failures if f["path"] in path), None)
+            if failure is None:
+                return None
+            failure["count"] -= 1
+            if failure["count"] <= 0:
+                self.failures.remove(failure)
+            return failure

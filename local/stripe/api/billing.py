@@ -1,0 +1,124 @@
+"""Stripe's API: subscriptions, invoices and what is on them."""
+
+from typing import Final
+
+from local.stripe.engine import collecting, invoices, lines, payments, periods, subscriptions
+from local.stripe.engine.objects import Operation, merge, needed, on
+from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.errors import invalid
+
+
+def _create_subscription(store: Store, form: Object, _: str) -> Object:
+    customer = store.named("customer", needed(form, "customer"), "customer")
+    item = needed(form, "items")[0]
+    price = periods.recurring_price(store, needed(item, "price"), 0)
+    days, quantity = form.get("trial_period_days", 0), item.get("quantity", 1)
+    made = subscriptions.create_subscription(store, customer["id"], price, {}, days, quantity)
+    merge(made, {"metadata": form.get("metadata", {}), "description": form.get("description")})
+    if form.get("default_payment_method"):
+        method = payments.payment_method(store, form["default_payment_method"], customer["id"])
+        made["default_payment_method"] = method["id"]
+    made["trial_settings"] = form.get("trial_settings", {"end_behavior": {"missing_payment_method": "create_invoice"}})
+    if form.get("cancel_at_period_end"):
+        made |= {"cancel_at_period_end": True, "cancel_at": made["items"]["data"][0]["current_period_end"]}
+    _check_payable(store, made, form)
+    return periods.begin(store, made)
+
+
+def _check_payable(store: Store, subscription: Object, form: Object) -> None:
+    """Stripe begins no subscription that nothing can pay, unless it is told to wait."""
+    waits = subscription["status"] == "trialing" or form.get("payment_behavior") == "default_incomplete"
+    if waits or subscriptions.saved_method(store, subscription):
+        return
+    for item in subscription["items"]["data"]:
+        store.delete(item)
+    store.delete(subscription)
+    message = "This customer has no attached payment source or default payment method."
+    raise invalid(f"{message} Please consider adding a default payment method.", code="resource_missing")
+
+
+def _update_subscription(store: Store, form: Object, id: str) -> Object:
+    return periods.update_subscription(store, store.get("subscription", id), form)
+
+
+def _cancel_subscription(store: Store, form: Object, id: str) -> Object:
+    thing = store.get("subscription", id)
+    details = {"comment": None, "feedback": None, "reason": "cancellation_requested"}
+    details |= form.get("cancellation_details", {})
+    return subscriptions.cancel_subscription(store, thing, cancellation_details=details)
+
+
+def _create_invoiceitem(store: Store, form: Object, _: str) -> Object:
+    customer = store.named("customer", needed(form, "customer"), "customer")
+    price = form.get("pricing", {}).get("price")
+    quantity = form.get("quantity", 1)
+    if price:
+        of = store.named("price", price, "pricing[price]")
+        amount, currency = of["unit_amount"] * quantity, of["currency"]
+    else:
+        amount, currency = form.get("amount", 0), form.get("currency", "usd")
+    known = {"quantity": quantity, "description": form.get("description"), "metadata": form.get("metadata", {})}
+    item = lines.pend(store, customer["id"], amount, currency, _subscription=form.get("subscription"), **known)
+    if "invoice" in form:
+        invoices.add_item(store, store.named("invoice", form["invoice"], "invoice"), item)
+    return item
+
+
+def _delete_invoiceitem(store: Store, _: Object, id: str) -> Object:
+    item = store.get("invoiceitem", id)
+    if item["invoice"]:
+        raise invalid("This invoice item is on an invoice.")
+    return store.delete(item)
+
+
+def _create_invoice(store: Store, form: Object, _: str) -> Object:
+    customer = needed(form, "customer")
+    names = ("auto_advance", "collection_method", "description", "due_date", "currency", "metadata", "footer")
+    values = {name: form[name] for name in names if name in form}
+    if "days_until_due" in form:
+        values["due_date"] = store.now() + form["days_until_due"] * DAY
+    of = store.named("subscription", form["subscription"], "subscription") if "subscription" in form else None
+    return invoices.create_draft(store, customer, "manual", of, "none", **values)
+
+
+def _pay_invoice(store: Store, form: Object, id: str) -> Object:
+    invoice = store.get("invoice", id)
+    if invoice["status"] == "draft":
+        invoices.finalize(store, invoice)
+    if form.get("paid_out_of_band"):
+        return collecting.pay_out_of_band(store, invoice)
+    return collecting.pay_invoice(store, invoice, form.get("payment_method"))
+
+
+def _attach_payment(store: Store, form: Object, id: str) -> Object:
+    invoice = store.get("invoice", id)
+    intent = store.named("payment_intent", needed(form, "payment_intent"), "payment_intent")
+    invoices.tie(store, invoice, intent, default=False)
+    if intent["status"] == "succeeded":
+        collecting.paid_by(store, intent)
+    return invoice
+
+
+def _send_invoice(store: Store, _: Object, id: str) -> Object:
+    invoice = store.get("invoice", id)
+    if invoice["status"] == "draft":
+        invoices.finalize(store, invoice)
+    store.emit("invoice.sent", invoice)
+    return invoice
+
+
+OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
+    ("POST", "/v1/subscriptions", _create_subscription),
+    ("POST", "/v1/subscriptions/{subscription_exposed_id}", _update_subscription),
+    ("DELETE", "/v1/subscriptions/{subscription_exposed_id}", _cancel_subscription),
+    ("POST", "/v1/invoiceitems", _create_invoiceitem),
+    ("DELETE", "/v1/invoiceitems/{invoiceitem}", _delete_invoiceitem),
+    ("POST", "/v1/invoices", _create_invoice),
+    ("DELETE", "/v1/invoices/{invoice}", on("invoice", invoices.delete_draft)),
+    ("POST", "/v1/invoices/{invoice}/finalize", on("invoice", invoices.finalize)),
+    ("POST", "/v1/invoices/{invoice}/pay", _pay_invoice),
+    ("POST", "/v1/invoices/{invoice}/send", _send_invoice),
+    ("POST", "/v1/invoices/{invoice}/void", on("invoice", invoices.close_invoice, "void")),
+    ("POST", "/v1/invoices/{invoice}/mark_uncollectible", on("invoice", invoices.close_invoice, "uncollectible")),
+    ("POST", "/v1/invoices/{invoice}/attach_payment", _attach_payment),
+)

@@ -1,0 +1,78 @@
+"""Stripe's API: customers, and what is sold to them."""
+
+from typing import Any, Final
+
+from local.stripe.check import missing
+from local.stripe.engine import invoices, payments, subscriptions
+from local.stripe.engine.cards import CARDS
+from local.stripe.engine.objects import Operation, change, make, needed
+from local.stripe.engine.store import Object, Store
+
+
+def _create_customer(store: Store, form: Object, _: str) -> Object:
+    method = form.pop("payment_method", None)
+    settings = form.pop("invoice_settings", {})
+    customer = make(store, "customer", form)
+    customer["invoice_prefix"] = customer["id"][-8:].upper()
+    if method:
+        payments.payment_method(store, method, customer["id"])
+    _set_default(store, customer, settings)
+    return customer
+
+
+def _set_default(store: Store, customer: Object, settings: Object) -> None:
+    name = settings.get("default_payment_method")
+    if name:
+        method = payments.payment_method(store, name, customer["id"] if name in CARDS else None)
+        customer["invoice_settings"]["default_payment_method"] = method["id"]
+
+
+def _update_customer(store: Store, form: Object, id: str) -> Object:
+    customer = store.get("customer", id)
+    _set_default(store, customer, form.pop("invoice_settings", {}))
+    return change(store, "customer", customer, form)
+
+
+def _delete_customer(store: Store, _: Object, id: str) -> Object:
+    """Ends its subscriptions, as at Stripe."""
+    customer = store.get("customer", id)
+    for subscription in store.all("subscription", customer=id):
+        if subscription["status"] not in subscriptions.ENDED:
+            subscriptions.cancel_subscription(store, subscription)
+    for invoice in store.all("invoice", customer=id, status="draft"):
+        invoices.delete_draft(store, invoice)
+    store.emit("customer.deleted", customer)
+    return store.delete(customer)
+
+
+def _create_product(store: Store, form: Object, _: str) -> Object:
+    needed(form, "name")
+    return make(store, "product", {"active": True, **form}, updated=store.now())
+
+
+def recurring(interval: str = "month", **values: Any) -> Object:
+    """A price's `recurring`: every so many days, weeks, months or years."""
+    unset: Object = {"meter": None, "trial_period_days": None, "usage_type": "licensed", "interval_count": 1}
+    return {**unset, "interval": interval, **values}
+
+
+def create_price(store: Store, form: Object, _: str) -> Object:
+    """With a product of its own when `product_data` describes one."""
+    data = form.pop("product_data", None)
+    product = _create_product(store, data, "") if data else store.named("product", needed(form, "product"), "product")
+    amount = form.get("unit_amount")
+    if amount is None:
+        raise missing("unit_amount")
+    every = form.pop("recurring", None)
+    values = {"recurring": recurring(**every) if every else None, "type": "recurring" if every else "one_time"}
+    values |= {"unit_amount_decimal": str(amount), "billing_scheme": "per_unit"}
+    return make(store, "price", {"active": True, **form, "product": product["id"]}, **values)
+
+
+OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
+    ("POST", "/v1/customers", _create_customer),
+    ("POST", "/v1/customers/{customer}", _update_customer),
+    ("DELETE", "/v1/customers/{customer}", _delete_customer),
+    ("POST", "/v1/products", _create_product),
+    ("POST", "/v1/prices", create_price),
+)

@@ -1,0 +1,54 @@
+"""`expand`: ids become the objects that they name. https://docs.stripe.com/api/expanding_objects"""
+
+from typing import Any, Final
+
+from local.stripe import document
+from local.stripe.engine import invoices
+from local.stripe.engine.store import Object, Store, shown
+from local.stripe.errors import invalid
+
+MAX_DEPTH: Final = 4
+
+
+def expanded(store: Store, thing: Object, paths: list[str]) -> Object:
+    """A copy to show, of one object or of a list. Raises `ApiError` for what cannot be expanded."""
+    copy = {**thing, "data": [shown(one) for one in thing["data"]]} if thing.get("object") == "list" else shown(thing)
+    for path in paths:
+        steps = path.split(".")
+        if len(steps) > MAX_DEPTH:
+            raise invalid(f"You cannot expand more than {MAX_DEPTH} levels of a property.", "expand")
+        _expand(store, copy, steps, path)
+    return copy
+
+
+def _expand(store: Store, node: Any, steps: list[str], path: str) -> None:
+    if isinstance(node, list):
+        for one in node:
+            _expand(store, one, steps, path)
+    if not isinstance(node, dict) or not steps:
+        return
+    head, *rest = steps
+    kind = node.get("object", "")
+    if kind == "invoice" and head in _COMPUTED:
+        node[head] = _COMPUTED[head](store, node)
+    elif kind not in ("list", "") and head not in document.expandable(kind):
+        raise invalid(f"This property cannot be expanded ({path}).", "expand")
+    found = store.find(node[head]) if isinstance(node.get(head), str) else None
+    if found:
+        node[head] = shown(found)
+    _expand(store, node.get(head), rest, path)
+
+
+def _payments(store: Store, invoice: Object) -> Object:
+    found = [shown(payment) for payment in store.all("invoice_payment", invoice=invoice["id"])]
+    return {"object": "list", "data": found, "has_more": False, "url": f"/v1/invoices/{invoice['id']}/payments"}
+
+
+def _confirmation_secret(store: Store, invoice: Object) -> Object | None:
+    intent = invoices.intent_of(store, invoice)
+    if intent is None or invoice["status"] != "open":
+        return None
+    return {"type": "payment_intent", "client_secret": intent["client_secret"]}
+
+
+_COMPUTED: Final = {"payments": _payments, "confirmation_secret": _confirmation_secret}

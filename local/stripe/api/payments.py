@@ -1,0 +1,75 @@
+"""Stripe's API: payment methods, PaymentIntents and refunds."""
+
+from typing import Final
+
+from local.stripe.engine import collecting, payments
+from local.stripe.engine.cards import CARDS, named_by
+from local.stripe.engine.objects import Operation, needed, on
+from local.stripe.engine.store import Object, Store
+from local.stripe.errors import invalid
+
+
+def _create_payment_method(store: Store, form: Object, _: str) -> Object:
+    card, debit = form.get("card", {}), form.get("sepa_debit", {})
+    name = named_by(card.get("number") or debit.get("iban") or "")
+    name = name or card.get("token", "").replace("tok_", "pm_card_")
+    if name not in CARDS:
+        raise invalid("Your card number is incorrect: only Stripe's test cards are known here.", "card[number]")
+    return payments.payment_method(store, name)
+
+
+def _attach(store: Store, form: Object, id: str) -> Object:
+    customer = needed(form, "customer")
+    if id in CARDS:
+        return payments.payment_method(store, id, store.named("customer", customer, "customer")["id"])
+    return payments.attach(store, store.get("payment_method", id), customer)
+
+
+def _detach(store: Store, _: Object, id: str) -> Object:
+    method = store.get("payment_method", id)
+    method["customer"] = None
+    store.emit("payment_method.detached", method)
+    return method
+
+
+def _create_intent(store: Store, form: Object, _: str) -> Object:
+    customer = form.get("customer")
+    values: Object = {name: form[name] for name in ("description", "metadata") if name in form}
+    if customer:
+        values["customer"] = store.named("customer", customer, "customer")["id"]
+    if "automatic_payment_methods" in form:
+        values["automatic_payment_methods"] = {"allow_redirects": "always", **form["automatic_payment_methods"]}
+    if "payment_method_types" in form:
+        values["payment_method_types"] = form["payment_method_types"]
+    intent = payments.create_intent(store, form["amount"], form["currency"], **values)
+    return _confirm_intent(store, form, intent["id"]) if form.get("confirm") else intent
+
+
+def _confirm_intent(store: Store, form: Object, id: str) -> Object:
+    intent = store.get("payment_intent", id)
+    name = form.get("payment_method") or intent["payment_method"]
+    if not name:
+        raise invalid("You cannot confirm this PaymentIntent because it's missing a payment method.", "payment_method")
+    return collecting.confirm_intent(store, intent, name)
+
+
+def _create_refund(store: Store, form: Object, _: str) -> Object:
+    charge = form.get("charge")
+    if not charge:
+        intent = store.named("payment_intent", needed(form, "payment_intent"), "payment_intent")
+        charge = intent["latest_charge"]
+        if not charge:
+            raise invalid("This PaymentIntent does not have a successful charge to refund.", "payment_intent")
+    values = {name: form[name] for name in ("reason", "metadata") if name in form}
+    return payments.refund(store, store.named("charge", charge, "charge"), form.get("amount"), **values)
+
+
+OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
+    ("POST", "/v1/payment_methods", _create_payment_method),
+    ("POST", "/v1/payment_methods/{payment_method}/attach", _attach),
+    ("POST", "/v1/payment_methods/{payment_method}/detach", _detach),
+    ("POST", "/v1/payment_intents", _create_intent),
+    ("POST", "/v1/payment_intents/{intent}/confirm", _confirm_intent),
+    ("POST", "/v1/payment_intents/{intent}/cancel", on("payment_intent", payments.cancel_intent)),
+    ("POST", "/v1/refunds", _create_refund),
+)

@@ -1,0 +1,127 @@
+"""Checkout Sessions: completed, settled, expired. https://docs.stripe.com/payments/checkout"""
+
+from local.stripe.engine import collecting, invoices, lines, payments, subscriptions
+from local.stripe.engine.cards import CARDS, LATER, SAVABLE
+from local.stripe.engine.store import Object, Store
+from local.stripe.errors import declined, invalid
+
+
+class NeedsAction(Exception):
+    """The customer's bank asks for a confirmation first."""
+
+
+def complete_checkout(
+    store: Store, session: Object, method: str = "pm_card_visa", *, confirmed: bool = False
+) -> Object:
+    """The customer pays by a test payment method.
+
+    Raises `ApiError` (402) when the card is declined, with the session still open, and `NeedsAction`.
+    """
+    if session["status"] == "open" and session["expires_at"] <= store.now():
+        expire_checkout(store, session)
+    if session["status"] != "open":
+        raise invalid(f"The Checkout Session is {session['status']}.")
+    outcome = _tried(session, method, confirmed=confirmed)
+    if not session["customer"]:
+        session["customer"] = store.create("customer", email=session["customer_email"])["id"]
+    saved = payments.payment_method(store, method, session["customer"])
+    charged = "pm_card_visa" if CARDS[method].outcome == "action" else saved["id"]  # what the bank has let through
+    if session["mode"] == "subscription":
+        return _subscribe(store, session, saved, charged, paid=outcome not in LATER)
+    return _pay(store, session, charged)
+
+
+def _tried(session: Object, method: str, *, confirmed: bool) -> str:
+    outcome = CARDS[method].outcome
+    trial = trial_days(session) > 0
+    if outcome in ("paid", "disputed", *LATER) or (trial and method in SAVABLE):
+        return "paid" if trial else outcome
+    if outcome == "action":
+        if not confirmed:
+            raise NeedsAction
+        return "paid"
+    error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
+    raise declined({"last_payment_error": error})
+
+
+def trial_days(session: Object) -> int:
+    return int(session["_subscription_data"].get("trial_period_days", 0))
+
+
+def _subscribe(store: Store, session: Object, saved: Object, charged: str, *, paid: bool) -> Object:
+    data, free = session["_subscription_data"], trial_days(session)
+    made = _subscription(store, session, data.get("metadata", {}))
+    made["default_payment_method"] = saved["id"]
+    period: invoices.Period = "free" if free else "charged"
+    draft = invoices.create_draft(store, session["customer"], "subscription_create", made, period)
+    _complete(session, draft["total"], paid=paid)
+    session |= {"subscription": made["id"], "invoice": draft["id"]}
+    if free:
+        session["payment_status"] = "no_payment_required"
+    store.emit("checkout.session.completed", session)
+    subscriptions.tell_created(store, made)
+    invoices.finalize(store, draft)
+    collecting.pay_invoice(store, draft, charged)
+    return session
+
+
+def _subscription(store: Store, session: Object, metadata: Object) -> Object:
+    """With an item for each recurring price; what is sold once is on its first invoice."""
+    customer, sold = session["customer"], session["_lines"]
+    [(price, quantity), *more] = [line for line in sold if line[0]["recurring"]]
+    made = subscriptions.create_subscription(store, customer, price, metadata, trial_days(session), quantity)
+    for other, number in more:
+        subscriptions.add_item(store, made, other, number, made["items"]["data"][0]["current_period_end"])
+    for once, number in (line for line in sold if not line[0]["recurring"]):
+        known = {"_subscription": made["id"], "_price": once, "quantity": number}
+        lines.pend(store, customer, once["unit_amount"] * number, once["currency"], **known)
+    return made
+
+
+def _pay(store: Store, session: Object, method: str) -> Object:
+    total = sum(price["unit_amount"] * quantity for price, quantity in session["_lines"])
+    known = {"customer": session["customer"], "metadata": session["_intent_data"].get("metadata", {})}
+    intent = payments.create_intent(store, total, session["currency"], **known)
+    collecting.confirm_intent(store, intent, method)
+    _complete(session, total, paid=intent["status"] == "succeeded")
+    session["payment_intent"] = intent["id"]
+    store.emit("checkout.session.completed", session)
+    return session
+
+
+def _complete(session: Object, total: int, *, paid: bool) -> None:
+    status = "paid" if paid else "unpaid"
+    session |= {"status": "complete", "payment_status": status, "url": None, "amount_total": total}
+    session["amount_subtotal"] = total
+
+
+def settle_checkout(store: Store, session: Object, *, paid: bool) -> Object:
+    """The bank's answer to a checkout that was paid by a debit."""
+    if session["payment_status"] != "unpaid" or session["status"] != "complete":
+        raise invalid("The Checkout Session does not wait for a payment.")
+    intent = intent_of(store, session)
+    if intent is None or intent["status"] != "processing":
+        raise invalid("The payment of the Checkout Session is not waiting for the bank any more.")
+    if paid:
+        session["payment_status"] = "paid"
+        store.emit("checkout.session.async_payment_succeeded", session)
+        collecting.answer_intent(store, intent, paid=True)
+    else:
+        store.emit("checkout.session.async_payment_failed", session)
+        collecting.answer_intent(store, intent, paid=False)
+    return session
+
+
+def intent_of(store: Store, session: Object) -> Object | None:
+    """The PaymentIntent that pays what the session sold."""
+    if session["invoice"]:
+        return invoices.intent_of(store, store.get("invoice", session["invoice"]))
+    return store.get("payment_intent", session["payment_intent"]) if session["payment_intent"] else None
+
+
+def expire_checkout(store: Store, session: Object) -> Object:
+    if session["status"] != "open":
+        raise invalid('Only Checkout Sessions with a status in ["open"] can be expired.')
+    session |= {"status": "expired", "url": None}
+    store.emit("checkout.session.expired", session)
+    return session

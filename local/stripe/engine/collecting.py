@@ -1,0 +1,167 @@
+"""How money comes in, or does not: a PaymentIntent's charge, the invoice that it pays, and the subscription of that.
+
+https://docs.stripe.com/billing/revenue-recovery
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from local.stripe.engine import invoices, payments, subscriptions
+from local.stripe.engine.cards import CARDS
+from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.errors import declined, invalid
+
+# Days after each failure until Stripe tries again; after the last, dunning ends. An account may set its own.
+RETRY_DAYS: Final = (3, 5, 7)
+
+
+# -- PaymentIntents
+
+
+def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool = False) -> Object:
+    """`automatic`: Stripe tries by itself. Raises `ApiError`: 402 when the card is declined, 400 when past paying."""
+    payments.check_status(intent, *payments.CONFIRMABLE)
+    chosen = payments.payment_method(store, method)
+    intent["payment_method"] = chosen["id"]
+    match CARDS[chosen["_card"]].outcome:
+        case "paid":
+            _succeed(store, intent)
+        case "disputed":
+            payments.dispute(store, _succeed(store, intent))
+        case "processing" | "refused" as outcome:
+            payments.wait_for_bank(store, intent, pays=outcome == "processing")
+        case "action":
+            payments.ask_customer(store, intent)
+            for _, invoice in _to_be_paid(store, intent):
+                store.emit("invoice.payment_action_required", invoice)
+        case code:
+            payments.fail_intent(store, intent, code)
+            failed_by(store, intent, automatic=automatic)
+            raise declined(intent)
+    return intent
+
+
+def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
+    """What the customer's bank says of a PaymentIntent that waits for it: days after a debit, or at once."""
+    payments.check_status(intent, "processing", "requires_action")
+    debit = intent["status"] == "processing"
+    if paid:
+        return _succeed(store, intent)
+    payments.fail_intent(store, intent)
+    failed_by(store, intent, automatic=debit)
+    return intent
+
+
+def _succeed(store: Store, intent: Object) -> Object:
+    """Returns the charge."""
+    charge = payments.charge(store, intent)
+    paid_by(store, intent)
+    return charge
+
+
+def paid_by(store: Store, intent: Object) -> None:
+    """What a PaymentIntent that succeeded pays."""
+    for payment, invoice in _to_be_paid(store, intent):
+        _mark_paid(store, invoice, payment)
+
+
+def failed_by(store: Store, intent: Object, *, automatic: bool) -> None:
+    """What a PaymentIntent that was declined means for the invoices that it is to pay."""
+    for _, invoice in _to_be_paid(store, intent):
+        _charge_failed(store, invoice, automatic=automatic)
+
+
+def _to_be_paid(store: Store, intent: Object) -> Iterator[tuple[Object, Object]]:
+    """The invoices that wait for a PaymentIntent: (what ties them to it, the invoice)."""
+    for payment in store.all("invoice_payment", status="open"):
+        if payment["payment"].get("payment_intent") == intent["id"]:
+            yield payment, store.get("invoice", payment["invoice"])
+
+
+# -- invoices
+
+
+def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, automatic: bool = False) -> Object:
+    """Charges what is due. Raises `ApiError`: 402 when the card is declined, after what follows from that."""
+    invoices.check_status(invoice, "open", "uncollectible")
+    intent = invoices.intent_of(store, invoice)
+    method = method or invoices.method_of(store, invoice)
+    if intent is None:
+        _mark_paid(store, invoice)
+    elif method is None:
+        fail_invoice(store, invoice, automatic=automatic)
+        raise invalid("This customer has no attached payment source or default payment method.", code="missing")
+    else:
+        confirm_intent(store, intent, method, automatic=automatic)
+    return invoice
+
+
+def pay_out_of_band(store: Store, invoice: Object) -> Object:
+    """Money that came another way, a bank transfer say."""
+    invoices.check_status(invoice, "open", "uncollectible")
+    intent = invoices.intent_of(store, invoice)
+    if intent:
+        payments.cancel_intent(store, intent)
+    _mark_paid(store, invoice, out_of_band=True)
+    return invoice
+
+
+def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, out_of_band: bool = False) -> None:
+    invoice |= {
+        "status": "paid",
+        "attempted": True,
+        "attempt_count": max(1, invoice["attempt_count"]) if payment else invoice["attempt_count"],
+        "amount_paid": invoice["amount_due"],
+        "amount_remaining": 0,
+        "next_payment_attempt": None,
+    }
+    invoice["status_transitions"]["paid_at"] = store.now()
+    store.emit("invoice.paid", invoice)
+    if not out_of_band:
+        store.emit("invoice.payment_succeeded", invoice)
+    if payment:
+        paid = {"canceled_at": None, "paid_at": store.now()}
+        payment |= {"status": "paid", "amount_paid": invoice["amount_paid"], "status_transitions": paid}
+        store.emit("invoice_payment.paid", payment)
+    _move_subscription(store, invoice, {"past_due", "unpaid", "incomplete"}, "active")
+
+
+def fail_invoice(store: Store, invoice: Object, *, automatic: bool) -> Object:
+    """The charge fails: its PaymentIntent, and what follows for the invoice and its subscription."""
+    invoices.check_status(invoice, "open")
+    intent = invoices.intent_of(store, invoice)
+    if intent is None:
+        raise invalid("Nothing is due on this invoice.")
+    payments.fail_intent(store, intent)
+    _charge_failed(store, invoice, automatic=automatic)
+    return intent
+
+
+def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
+    """Any attempt is the first one; after that, only Stripe's own are counted and lead to the next, or to the end."""
+    if automatic or not invoice["attempt_count"]:
+        invoice["attempt_count"] += 1
+        days = RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
+        invoice["next_payment_attempt"] = store.now() + days[0] * DAY if days else None
+    invoice["attempted"] = True
+    store.emit("invoice.payment_failed", invoice)
+    _move_subscription(store, invoice, {"active", "trialing"}, "past_due")
+    if automatic and invoice["next_payment_attempt"] is None:
+        _end_dunning(store, invoice)
+
+
+def _end_dunning(store: Store, invoice: Object) -> None:
+    subscription = invoices.subscription_of(store, invoice)
+    if subscription is None or subscription["status"] != "past_due":
+        return
+    if store.dunning_ends == "canceled":
+        subscriptions.cancel_subscription(store, subscription)
+    else:
+        _move_subscription(store, invoice, {"past_due"}, store.dunning_ends)
+
+
+def _move_subscription(store: Store, invoice: Object, before: set[str], status: str) -> None:
+    subscription = invoices.subscription_of(store, invoice)
+    if subscription and subscription["status"] in before and subscription["status"] != status:
+        subscription["status"] = status
+        store.emit("customer.subscription.updated", subscription)

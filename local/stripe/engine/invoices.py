@@ -1,0 +1,172 @@
+"""Invoices: what is on them, who pays them, and how they are closed. https://docs.stripe.com/invoicing/overview
+
+What comes of a charge is in `collecting.py`.
+"""
+
+from typing import Any, Literal
+
+from local.stripe.engine import lines, payments
+from local.stripe.engine.store import Object, Store
+from local.stripe.errors import invalid
+
+type Period = Literal["charged", "free", "none"]
+
+
+# -- made
+
+
+def create_draft(
+    store: Store,
+    customer: str,
+    reason: str,
+    subscription: Object | None = None,
+    period: Period = "charged",
+    **values: Any,
+) -> Object:
+    """With what is pending of the customer, and of the subscription the period that begins (`free`: a trial)."""
+    owner = store.named("customer", customer, "customer")
+    invoice = store.create("invoice", customer=customer, status="draft", billing_reason=reason)
+    invoice |= {"currency": "usd", "period_start": store.now(), "period_end": store.now()}
+    if subscription:
+        invoice |= _of_subscription(subscription)
+        subscription["latest_invoice"] = invoice["id"]
+    invoice |= {"issuer": {"type": "self"}, "customer_email": owner["email"], "customer_name": owner["name"], **values}
+    data = [lines.of_item(invoice, item) for item in _pending(store, customer, subscription)]
+    if subscription and period != "none":
+        items = subscription["items"]["data"]
+        data += [lines.of_period(invoice, item, free=period == "free") for item in items]
+    invoice["lines"] = {"object": "list", "data": data, "has_more": False, "url": f"/v1/invoices/{invoice['id']}/lines"}
+    _add_up(invoice, owner["balance"])
+    store.emit("invoice.created", invoice)
+    return invoice
+
+
+def _of_subscription(subscription: Object) -> Object:
+    details = {"subscription": subscription["id"], "metadata": subscription["metadata"]}
+    item = subscription["items"]["data"][0]
+    return {
+        "auto_advance": True,
+        "currency": subscription["currency"],
+        "parent": {"type": "subscription_details", "quote_details": None, "subscription_details": details},
+        "period_start": item["current_period_start"],
+        "period_end": item["current_period_end"],
+    }
+
+
+def _pending(store: Store, customer: str, subscription: Object | None) -> list[Object]:
+    waiting = store.all("invoiceitem", customer=customer, invoice=None)
+    of = {None, subscription["id"]} if subscription else {None}
+    return [item for item in waiting if item["_subscription"] in of]
+
+
+def _add_up(invoice: Object, balance: int) -> None:
+    """`balance` is the customer's, in minor units: negative is a credit, which pays before any card does."""
+    total = sum(line["amount"] for line in invoice["lines"]["data"])
+    due = max(0, total + balance)
+    invoice |= {"subtotal": total, "total": total, "amount_due": due, "amount_remaining": due}
+    invoice |= {"starting_balance": balance, "ending_balance": min(0, total + balance)}
+
+
+def add_item(store: Store, invoice: Object, item: Object) -> None:
+    """One more line on a draft."""
+    check_status(invoice, "draft")
+    invoice["lines"]["data"].insert(0, lines.of_item(invoice, item))
+    _add_up(invoice, store.get("customer", invoice["customer"])["balance"])
+    store.emit("invoice.updated", invoice)
+
+
+def finalize(store: Store, invoice: Object) -> Object:
+    check_status(invoice, "draft")
+    store.get("customer", invoice["customer"])["balance"] = invoice["ending_balance"]
+    moments = {"finalized_at": store.now(), "marked_uncollectible_at": None, "paid_at": None, "voided_at": None}
+    invoice |= {
+        "status": "open",
+        "number": f"LOCAL-{sum(one['number'] is not None for one in store.all('invoice')) + 1:04}",
+        "hosted_invoice_url": f"{store.public_url}/i/{invoice['id']}",
+        "invoice_pdf": f"{store.public_url}/i/{invoice['id']}/pdf",
+        "automatically_finalizes_at": None,
+        "effective_at": store.now(),
+        "status_transitions": moments,
+    }
+    if invoice["amount_due"]:
+        known = {"customer": invoice["customer"]}
+        tie(store, invoice, payments.create_intent(store, invoice["amount_due"], invoice["currency"], **known), True)
+    store.emit("invoice.finalized", invoice)
+    return invoice
+
+
+def tie(store: Store, invoice: Object, intent: Object, default: bool) -> Object:  # noqa: FBT001 - the field's own name
+    """Attaches a PaymentIntent, which pays the invoice when it succeeds."""
+    return store.create(
+        "invoice_payment",
+        invoice=invoice["id"],
+        amount_requested=intent["amount"],
+        amount_paid=None,
+        currency=invoice["currency"],
+        is_default=default,
+        payment={"type": "payment_intent", "payment_intent": intent["id"]},
+        status="open",
+        status_transitions={"canceled_at": None, "paid_at": None},
+    )
+
+
+def create_invoice(store: Store, subscription: Object, reason: str, period: Period = "charged") -> Object:
+    """A subscription's next invoice, ready to be paid."""
+    return finalize(store, create_draft(store, subscription["customer"], reason, subscription, period))
+
+
+# -- whose, and by what
+
+
+def subscription_of(store: Store, invoice: Object) -> Object | None:
+    parent = invoice["parent"]
+    return store.get("subscription", parent["subscription_details"]["subscription"]) if parent else None
+
+
+def payment_of(store: Store, invoice: Object) -> Object | None:
+    return next((p for p in store.all("invoice_payment", invoice=invoice["id"]) if p["is_default"]), None)
+
+
+def intent_of(store: Store, invoice: Object) -> Object | None:
+    payment = payment_of(store, invoice)
+    return store.get("payment_intent", payment["payment"]["payment_intent"]) if payment else None
+
+
+def method_of(store: Store, invoice: Object) -> str | None:
+    """The payment method that Stripe charges by itself: the invoice's, the subscription's, the customer's."""
+    subscription = subscription_of(store, invoice)
+    customer = store.get("customer", invoice["customer"])
+    saved: str | None = (
+        invoice["default_payment_method"]
+        or (subscription and subscription["default_payment_method"])
+        or customer["invoice_settings"]["default_payment_method"]
+    )
+    return saved
+
+
+# -- closed
+
+
+def close_invoice(store: Store, invoice: Object, status: str) -> Object:
+    """`status`: void or uncollectible."""
+    check_status(invoice, "open", "uncollectible")
+    intent = intent_of(store, invoice)
+    if intent and intent["status"] == "processing":
+        raise invalid("A payment of this invoice is being processed.", code="invoice_payment_intent_requires_action")
+    invoice |= {"status": status, "next_payment_attempt": None}
+    name = {"void": "voided_at", "uncollectible": "marked_uncollectible_at"}[status]
+    invoice["status_transitions"][name] = store.now()
+    store.emit({"void": "invoice.voided", "uncollectible": "invoice.marked_uncollectible"}[status], invoice)
+    return invoice
+
+
+def delete_draft(store: Store, invoice: Object) -> Object:
+    check_status(invoice, "draft")
+    for item in store.all("invoiceitem", invoice=invoice["id"]):
+        item["invoice"] = None
+    return store.delete(invoice)
+
+
+def check_status(invoice: Object, *statuses: str) -> None:
+    if invoice["status"] not in statuses:
+        raise invalid(f"Invoice is {invoice['status']}, which does not allow that.", code="invoice_not_open")

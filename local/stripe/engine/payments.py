@@ -1,0 +1,164 @@
+"""Payment methods, PaymentIntents, charges, refunds and disputes: what happens to them, and the events that tell it.
+
+What a payment means for the invoices that it pays is in `collecting.py`.
+"""
+
+from typing import Any, Final
+
+from local.stripe.engine.cards import BANK, CARDS, Card
+from local.stripe.engine.store import DAY, Object, Store, new_id
+from local.stripe.errors import invalid, missing
+
+SETTLES_AFTER: Final = 4 * DAY  # seconds until a bank answers a debit
+CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
+
+
+# -- payment methods
+
+
+def payment_method(store: Store, name: str, customer: str | None = None) -> Object:
+    """One by its id, or a new one by the name of a test card, attached to the customer."""
+    if name not in CARDS:
+        found = store.find(name)
+        if found is None:
+            raise missing("PaymentMethod", name, "payment_method")
+        return found
+    made = store.create("payment_method", type="card", livemode=False, _card=name)
+    made["billing_details"] = {"address": None, "email": None, "name": None, "phone": None, "tax_id": None}
+    made |= _details(name, CARDS[name])
+    return attach(store, made, customer) if customer else made
+
+
+def _details(name: str, card: Card) -> Object:
+    if name.startswith("pm_sepaDebit"):
+        empty = dict.fromkeys(("bank_code", "branch_code", "fingerprint", "generated_from"))
+        return {"type": "sepa_debit", "sepa_debit": {"last4": card.number[-4:], "country": card.number[:2], **empty}}
+    if name == BANK:
+        return {"type": "us_bank_account", "us_bank_account": _bank(card)}
+    return {"type": "card", "card": _card(card)}
+
+
+def _card(card: Card) -> Object:
+    empty = dict.fromkeys(("checks", "generated_from", "networks", "three_d_secure_usage", "wallet"))
+    expiry = {"exp_month": 12, "exp_year": 2034}
+    return {"brand": card.brand, "last4": card.number[-4:], "country": "US", "funding": "credit", **expiry, **empty}
+
+
+def _bank(card: Card) -> Object:
+    kinds = {"account_holder_type": "individual", "account_type": "checking", "bank_name": "STRIPE TEST BANK"}
+    empty = dict.fromkeys(("financial_connections_account", "fingerprint", "networks", "status_details"))
+    return {"last4": card.number[-4:], "routing_number": "110000000", **kinds, **empty}
+
+
+def attach(store: Store, method: Object, customer: str) -> Object:
+    method["customer"] = store.named("customer", customer, "customer")["id"]
+    store.emit("payment_method.attached", method)
+    return method
+
+
+# -- PaymentIntents
+
+
+def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Object:
+    """`amount` in minor units of `currency`."""
+    intent = store.create(
+        "payment_intent",
+        amount=amount,
+        amount_capturable=0,
+        amount_received=0,
+        capture_method="automatic_async",
+        confirmation_method="automatic",
+        currency=currency,
+        payment_method_types=["card", "us_bank_account"],
+        metadata={},
+        status="requires_payment_method",
+    )
+    intent |= {"client_secret": f"{intent['id']}_secret_{new_id('x')[2:]}", **values}
+    store.emit("payment_intent.created", intent)
+    return intent
+
+
+def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
+    """`pays`: what the bank will say."""
+    answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays}
+    intent |= {"status": "processing", "last_payment_error": None, **answer}
+    store.emit("payment_intent.processing", intent)
+
+
+def ask_customer(store: Store, intent: Object) -> None:
+    url = f"https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={intent['id']}"
+    action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
+    intent |= {"status": "requires_action", "next_action": action}
+    store.emit("payment_intent.requires_action", intent)
+
+
+def charge(store: Store, intent: Object) -> Object:
+    """The money comes. Returns the charge."""
+    made = store.create(
+        "charge",
+        amount=intent["amount"],
+        amount_captured=intent["amount"],
+        captured=True,
+        currency=intent["currency"],
+        customer=intent["customer"],
+        metadata={**intent["metadata"]},
+        paid=True,
+        payment_intent=intent["id"],
+        payment_method=intent["payment_method"],
+        status="succeeded",
+    )
+    done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
+    intent |= {"status": "succeeded", "next_action": None, **done}
+    store.emit("charge.succeeded", made)
+    store.emit("payment_intent.succeeded", intent)
+    return made
+
+
+def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
+    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."}
+    intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
+    store.emit("payment_intent.payment_failed", intent)
+    return intent
+
+
+def cancel_intent(store: Store, intent: Object) -> Object:
+    check_status(intent, *CONFIRMABLE, "processing")
+    intent |= {"status": "canceled", "canceled_at": store.now()}
+    store.emit("payment_intent.canceled", intent)
+    return intent
+
+
+def check_status(intent: Object, *statuses: str) -> None:
+    if intent["status"] not in statuses:
+        message = f"This PaymentIntent's status is {intent['status']}, which does not allow that."
+        raise invalid(message, code="payment_intent_unexpected_state")
+
+
+# -- refunds and disputes
+
+
+def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
+    """`amount`: in minor units; what is left of the charge when None."""
+    left = charge["amount"] - charge["amount_refunded"]
+    amount = left if amount is None else amount
+    if not 0 < amount <= left:
+        message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})."
+        raise invalid(message, "amount", code="charge_already_refunded" if not left else "amount_too_large")
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    known = {"charge": charge["id"], "payment_intent": charge["payment_intent"], "currency": charge["currency"]}
+    made = store.create("refund", amount=amount, status="succeeded", **known, **values)
+    store.emit("charge.refunded", charge)
+    store.emit("refund.created", made)
+    return made
+
+
+def dispute(store: Store, charge: Object) -> Object:
+    """The customer's bank takes the money back, for now."""
+    if charge["disputed"]:
+        raise invalid("The charge is disputed already.")
+    charge["disputed"] = True
+    known = {"charge": charge["id"], "payment_intent": charge["payment_intent"], "currency": charge["currency"]}
+    made = store.create("dispute", amount=charge["amount"], reason="fraudulent", status="needs_response", **known)
+    store.emit("charge.dispute.created", made)
+    return made

@@ -1,0 +1,151 @@
+"""The periods of a subscription: begun, renewed, changed within, and the invoices that come of it.
+
+https://docs.stripe.com/billing/subscriptions/billing-cycle
+"""
+
+from contextlib import suppress
+
+from local.stripe.engine import collecting, invoices, lines, payments
+from local.stripe.engine.objects import merge
+from local.stripe.engine.store import HOUR, Object, Store
+from local.stripe.engine.subscriptions import (
+    after,
+    cancel_subscription,
+    check_live,
+    saved_method,
+    set_status,
+    tell_created,
+)
+from local.stripe.errors import ApiError, invalid
+
+
+def begin(store: Store, subscription: Object, method: str | None = None) -> Object:
+    """By the API: incomplete until its first invoice is paid, by this payment method or the customer's own."""
+    trial = subscription["status"] == "trialing"
+    if not trial:
+        subscription["status"] = "incomplete"
+    tell_created(store, subscription)
+    invoice = invoices.create_invoice(store, subscription, "subscription_create", "free" if trial else "charged")
+    with suppress(ApiError):
+        collecting.pay_invoice(store, invoice, method)
+    return subscription
+
+
+def renew(store: Store, subscription: Object, method: str | None = None, *, later: bool = False) -> Object:
+    """The next period begins. Its invoice is paid at once, or is a draft for an hour (`later`), as at Stripe.
+
+    Returns the invoice, or the subscription when its trial ended in a pause or its end.
+    """
+    check_live(subscription)
+    if subscription["status"] == "trialing" and not method and _ends_for_want_of_payment(store, subscription):
+        return subscription
+    for item in subscription["items"]["data"]:
+        start = item["current_period_end"]
+        item |= {"current_period_start": start, "current_period_end": after(start, item["price"])}
+    if subscription["status"] == "trialing":
+        subscription["status"] = "active"
+    store.emit("customer.subscription.updated", subscription)
+    customer = subscription["customer"]
+    finalized_at = store.now() + HOUR
+    invoice = invoices.create_draft(
+        store, customer, "subscription_cycle", subscription, automatically_finalizes_at=finalized_at
+    )
+    if not later:
+        invoices.finalize(store, invoice)
+        with suppress(ApiError):
+            collecting.pay_invoice(store, invoice, method, automatic=True)
+    return invoice
+
+
+def _ends_for_want_of_payment(store: Store, subscription: Object) -> bool:
+    """A trial's end without a payment method: what `trial_settings` say. Whether that leaves nothing to renew."""
+    behavior = ((subscription["trial_settings"] or {}).get("end_behavior") or {}).get("missing_payment_method")
+    if saved_method(store, subscription) or behavior not in ("pause", "cancel"):
+        return False
+    if behavior == "cancel":
+        cancel_subscription(store, subscription)
+    else:
+        set_status(store, subscription, "paused")
+    return True
+
+
+def update_subscription(store: Store, subscription: Object, form: Object) -> Object:
+    """`form`: what `POST /v1/subscriptions/{id}` takes. Raises `ApiError`."""
+    check_live(subscription)
+    behavior = form.get("proration_behavior", "create_prorations")
+    changes = enumerate(form.get("items", []))
+    restarts = [_change_item(store, subscription, change, n, prorates=behavior != "none") for n, change in changes]
+    if "cancel_at_period_end" in form:
+        ends = form["cancel_at_period_end"]
+        end = subscription["items"]["data"][0]["current_period_end"]
+        subscription |= {"cancel_at_period_end": ends, "cancel_at": end if ends else None}
+        subscription["canceled_at"] = store.now() if ends else None
+    if "cancel_at" in form:
+        moment = form["cancel_at"] or None
+        subscription |= {"cancel_at": moment, "cancel_at_period_end": False}
+        subscription["canceled_at"] = store.now() if moment else None
+    if form.get("default_payment_method"):
+        method = payments.payment_method(store, form["default_payment_method"], subscription["customer"])
+        subscription["default_payment_method"] = method["id"]
+    if form.get("trial_end") == "now" and subscription["status"] == "trialing":
+        return _end_trial(store, subscription)
+    merge(subscription, {"metadata": form.get("metadata", {}), "description": form.get("description")})
+    store.emit("customer.subscription.updated", subscription)
+    if any(restarts):
+        _invoice_now(store, subscription, "charged")
+    elif behavior == "always_invoice" and store.all("invoiceitem", invoice=None, _subscription=subscription["id"]):
+        _invoice_now(store, subscription, "none")
+    return subscription
+
+
+def recurring_price(store: Store, price_id: str, n: int) -> Object:
+    """Of the n-th item. Raises `ApiError` for a price that is paid once: a subscription has no use for it."""
+    param = f"items[{n}][price]"
+    price = store.named("price", price_id, param)
+    if not price["recurring"]:
+        raise invalid("The price specified is set to `type=one_time` but this field only accepts recurring.", param)
+    return price
+
+
+def _change_item(store: Store, subscription: Object, change: Object, n: int, *, prorates: bool) -> bool:
+    """Whether a new period begins with it: that of another price, each month instead of each year, say."""
+    items = subscription["items"]["data"]
+    item = next((i for i in items if i["id"] == change.get("id")), None)
+    if item is None:
+        raise invalid("The item does not belong to the subscription.", f"items[{n}][id]")
+    price = recurring_price(store, change["price"], n) if "price" in change else item["price"]
+    quantity = change.get("quantity", item["quantity"])
+    trial = subscription["status"] == "trialing"
+    restarts = price["recurring"] != item["price"]["recurring"] and not trial
+    if prorates and not trial:
+        lines.prorate(store, subscription, item, price, 0 if restarts else quantity)
+    item |= {"price": price, "quantity": quantity}
+    if restarts:
+        now = store.now()
+        item |= {"current_period_start": now, "current_period_end": after(now, price)}
+        subscription["billing_cycle_anchor"] = now
+    return restarts
+
+
+def _end_trial(store: Store, subscription: Object) -> Object:
+    subscription["trial_end"] = store.now()
+    for item in subscription["items"]["data"]:
+        item["current_period_end"] = store.now()
+    renew(store, subscription)
+    return subscription
+
+
+def _invoice_now(store: Store, subscription: Object, period: invoices.Period) -> None:
+    invoice = invoices.create_invoice(store, subscription, "subscription_update", period)
+    with suppress(ApiError):
+        collecting.pay_invoice(store, invoice)
+
+
+def expire(store: Store, subscription: Object) -> Object:
+    """Its first invoice was not paid within a day."""
+    subscription |= {"status": "incomplete_expired", "ended_at": store.now()}
+    store.emit("customer.subscription.updated", subscription)
+    for invoice in store.all("invoice", status="open"):
+        if invoices.subscription_of(store, invoice) is subscription:
+            invoices.close_invoice(store, invoice, "void")
+    return subscription

@@ -1,0 +1,177 @@
+"""Paying what is due: the hosted page of an invoice, and the page for a PaymentIntent's client secret."""
+
+import hmac
+from typing import Final
+from urllib.parse import urlencode
+
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
+
+from local.stripe.engine import collecting, invoices, payments
+from local.stripe.engine.store import Object, Store
+from local.stripe.errors import ApiError, missing
+from local.stripe.pages.components import (
+    Route,
+    Visit,
+    agreed,
+    chosen,
+    confirmation,
+    done,
+    entry,
+    local_link,
+    payable,
+    product_name,
+    under_way,
+)
+from local.web import money, page
+
+_REFUSED: Final = "Your bank refused the payment."
+
+# -- invoices
+
+
+def _show_invoice(visit: Visit, id: str) -> Response:
+    return _invoice(visit, visit.store.get("invoice", id))
+
+
+def _print_invoice(visit: Visit, id: str) -> Response:
+    return _invoice(visit, visit.store.get("invoice", id), printed=True)
+
+
+def _pay_invoice(visit: Visit, id: str) -> Response:
+    invoice = visit.store.get("invoice", id)
+    try:
+        collecting.pay_invoice(visit.store, invoice, chosen(visit))
+    except ApiError as error:
+        return _invoice(visit, invoice, error.status, str(error))
+    intent = invoices.intent_of(visit.store, invoice)
+    if intent and intent["status"] == "requires_action":
+        return confirmation(f"/i/{id}/confirm", f"Invoice {invoice['number']}: {_due(invoice)}")
+    return redirect(f"/i/{id}", 303)
+
+
+def _confirm_invoice(visit: Visit, id: str) -> Response:
+    """A refusal is a failed attempt, with what follows for the invoice and its subscription."""
+    invoice = visit.store.get("invoice", id)
+    intent = invoices.intent_of(visit.store, invoice)
+    if intent is None or intent["status"] != "requires_action":
+        return redirect(f"/i/{id}", 303)
+    if agreed(visit):
+        collecting.answer_intent(visit.store, intent, paid=True)
+        return redirect(f"/i/{id}", 303)
+    collecting.fail_invoice(visit.store, invoice, automatic=False)
+    return _invoice(visit, invoice, 402, _REFUSED)
+
+
+def _invoice(visit: Visit, invoice: Object, status: int = 200, alert: str = "", *, printed: bool = False) -> Response:
+    values = {
+        "alert": alert,
+        "invoice": invoice,
+        "lines": [_line(visit.store, line) for line in invoice["lines"]["data"]],
+        "currency": invoice["currency"],
+        "waits": invoice["status"] == "open" and under_way(visit.store, invoice),
+        "payable": payable(visit.store, invoice) and not printed,
+        "printed": printed,
+        "due": _due(invoice),
+    }
+    return page("invoice.html", status, **values, **entry(visit))
+
+
+def _due(invoice: Object) -> str:
+    return money(invoice["amount_remaining"], invoice["currency"])
+
+
+def _line(store: Store, line: Object) -> tuple[str, int]:
+    pricing = line["pricing"] and line["pricing"]["price_details"]
+    texts = [line["description"], product_name(store, pricing) if pricing else None]
+    return " · ".join(filter(None, texts)) or "Item", line["amount"]
+
+
+# -- client secrets
+
+
+def _show(visit: Visit, id: str) -> Response:
+    return _state(visit, _intent(visit, id))
+
+
+def _pay(visit: Visit, id: str) -> Response:
+    intent = _intent(visit, id)
+    if intent["status"] not in payments.CONFIRMABLE:
+        return _state(visit, intent)
+    try:
+        method = payments.payment_method(visit.store, chosen(visit), intent["customer"])
+        intent["payment_method"] = method["id"]
+        collecting.confirm_intent(visit.store, intent, method["id"])
+    except ApiError as error:
+        return _form(visit, intent, error.status, str(error))
+    if intent["status"] == "requires_action":
+        return confirmation(_address(visit, intent, "/confirm"), f"Payment: {_amount(intent)}")
+    return redirect(_address(visit, intent), 303)
+
+
+def _confirm(visit: Visit, id: str) -> Response:
+    intent = _intent(visit, id)
+    if intent["status"] != "requires_action":
+        return redirect(_address(visit, intent), 303)
+    paid = agreed(visit)
+    collecting.answer_intent(visit.store, intent, paid=paid)
+    return redirect(_address(visit, intent), 303) if paid else _form(visit, intent, 402, _REFUSED)
+
+
+def _intent(visit: Visit, id: str) -> Object:
+    """Whoever has the secret may pay; to anyone else the PaymentIntent is not there. Raises `ApiError`."""
+    intent = visit.store.get("payment_intent", id)
+    secret = visit.request.args.get("client_secret", "")
+    if not hmac.compare_digest(secret.encode(), intent["client_secret"].encode()):
+        raise missing("payment_intent", id)
+    return intent
+
+
+def _address(visit: Visit, intent: Object, step: str = "") -> str:
+    query = {"client_secret": intent["client_secret"]}
+    if back := _back(visit):
+        query["return_url"] = back
+    return f"/pay/{intent['id']}{step}?{urlencode(query)}"
+
+
+def _back(visit: Visit) -> str:
+    return local_link(visit.request.args.get("return_url", ""))
+
+
+def _amount(intent: Object) -> str:
+    return money(intent["amount"], intent["currency"])
+
+
+def _state(visit: Visit, intent: Object) -> Response:
+    title, text = {
+        "succeeded": ("Paid", f"Thank you: {_amount(intent)} arrived."),
+        "processing": ("The payment is under way", "The bank answers in a few days."),
+        "canceled": ("This payment was canceled", "Nothing is due any more."),
+    }.get(intent["status"], ("", ""))
+    if not title:
+        return _form(visit, intent)
+    return done(title, text, link=_back(visit), link_text="Back to the app")
+
+
+def _form(visit: Visit, intent: Object, status: int = 200, alert: str = "") -> Response:
+    values = {
+        "alert": alert,
+        "action": _address(visit, intent),
+        "amount": _amount(intent),
+        "description": intent["description"] or "",
+        "back": _back(visit),
+    }
+    return page("pay.html", status, **values, **entry(visit))
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/i/<id>", _show_invoice),
+    ("POST", "/i/<id>", _pay_invoice),
+    ("GET", "/i/<id>/pdf", _print_invoice),
+    ("GET", "/i/<id>/confirm", _show_invoice),
+    ("POST", "/i/<id>/confirm", _confirm_invoice),
+    ("GET", "/pay/<id>", _show),
+    ("POST", "/pay/<id>", _pay),
+    ("GET", "/pay/<id>/confirm", _show),
+    ("POST", "/pay/<id>/confirm", _confirm),
+)

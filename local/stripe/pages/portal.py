@@ -1,0 +1,231 @@
+"""The customer portal: plans, cancellation, the payment method and the invoices of a session's customer."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
+
+from local.stripe.engine import payments
+from local.stripe.engine.cards import CARDS, SAVABLE
+from local.stripe.engine.objects import change
+from local.stripe.engine.periods import update_subscription
+from local.stripe.engine.store import Object, Store
+from local.stripe.engine.subscriptions import ENDED
+from local.stripe.errors import ApiError, declined, invalid, missing
+from local.stripe.pages.components import Route, Visit, chosen, entry, payable, per, product_name, web_link
+from local.web import day, money, page
+
+# What can be changed: a subscription that is not paid for yet can only be paid.
+_FIXED: Final = (*ENDED, "incomplete")
+
+
+class Portal(NamedTuple):
+    visit: Visit
+    session: Object
+    customer: Object
+
+    @property
+    def store(self) -> Store:
+        return self.visit.store
+
+    @property
+    def features(self) -> Object | None:
+        """What the session's configuration allows; None: everything, as a default that was saved in the dashboard."""
+        configuration = self.store.find(self.session["configuration"])
+        return None if configuration is None or configuration["is_default"] else configuration["features"]
+
+    def allows(self, feature: str) -> bool:
+        return self.features is None or bool(self.features[feature]["enabled"])
+
+    def check_allowed(self, feature: str) -> None:
+        if not self.allows(feature):
+            raise invalid("This portal does not offer that.")
+
+    def all(self, kind: str) -> list[Object]:
+        """The customer's own, newest first."""
+        return self.store.all(kind, customer=self.customer["id"])
+
+
+def _portal(visit: Visit, id: str) -> Portal:
+    session = visit.store.get("billing_portal.session", id)
+    return Portal(visit, session, visit.store.get("customer", session["customer"]))
+
+
+def _show(visit: Visit, id: str) -> Response:
+    return _page(_portal(visit, id))
+
+
+def _changing(act: Callable[[Portal, str], None]) -> Callable[..., Response]:
+    """A form's answer: back to the page, which shows the change, or the page with what was refused."""
+
+    def answer(visit: Visit, id: str, subscription: str = "") -> Response:
+        portal = _portal(visit, id)
+        try:
+            act(portal, subscription)
+        except ApiError as error:
+            return _page(portal, error.status, str(error))
+        return redirect(_address(portal), 303)
+
+    return answer
+
+
+def _address(portal: Portal) -> str:
+    return f"/p/session/{portal.session['id']}"
+
+
+# -- changes
+
+
+def _change_plan(portal: Portal, id: str) -> None:
+    portal.check_allowed("subscription_update")
+    subscription = _own(portal, id)
+    price = next((p for p in _offered(portal, subscription) if p["id"] == portal.visit.field("price")), None)
+    if price is None:
+        raise invalid("This plan is not on offer.", "price")
+    item = subscription["items"]["data"][0]
+    if price["id"] != item["price"]["id"]:
+        items = [{"id": item["id"], "price": price["id"]}]
+        update_subscription(portal.store, subscription, {"items": items, "proration_behavior": "create_prorations"})
+
+
+def _cancel(portal: Portal, id: str) -> None:
+    """By the moment, as Stripe's portal does: `cancel_at` is set and `cancel_at_period_end` stays false."""
+    portal.check_allowed("subscription_cancel")
+    subscription = _own(portal, id)
+    ends = portal.visit.field("cancel_at_period_end") == "true"
+    update_subscription(portal.store, subscription, {"cancel_at": _period_end(subscription) if ends else ""})
+
+
+def _own(portal: Portal, id: str) -> Object:
+    found = next((s for s in portal.all("subscription") if s["id"] == id), None)
+    if found is None:
+        raise missing("subscription", id)
+    if found["status"] in _FIXED:
+        raise invalid(f"This subscription is {_words(found['status'])} and cannot be changed.")
+    return found
+
+
+def _offered(portal: Portal, subscription: Object) -> list[Object]:
+    """The plans that are sold here, by name and price. A subscription keeps its currency."""
+    if not portal.allows("subscription_update"):
+        return []
+    sold = portal.store.all("price", active=True, type="recurring", currency=subscription["currency"])
+    if portal.features:
+        listed = {price for one in portal.features["subscription_update"]["products"] for price in one["prices"]}
+        sold = [price for price in sold if price["id"] in listed]
+    return sorted(sold, key=lambda price: (product_name(portal.store, price), price["unit_amount"]))
+
+
+def _save_card(portal: Portal, _: str) -> None:
+    """For the customer and for each subscription, whose own payment method would come before the customer's."""
+    portal.check_allowed("payment_method_update")
+    name = chosen(portal.visit)
+    _check_savable(name)
+    method = payments.payment_method(portal.store, name, portal.customer["id"])["id"]
+    settings = {"invoice_settings": {"default_payment_method": method}}
+    change(portal.store, "customer", portal.customer, settings)
+    for subscription in _live(portal):
+        update_subscription(portal.store, subscription, {"default_payment_method": method})
+
+
+def _check_savable(name: str) -> None:
+    """Stripe tries a card before it keeps it, all but those that are made to fail later."""
+    outcome = CARDS[name].outcome
+    if outcome not in ("paid", "processing", "action") and name not in SAVABLE:
+        error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
+        raise declined({"last_payment_error": error})
+
+
+def _live(portal: Portal) -> list[Object]:
+    return [s for s in portal.all("subscription") if s["status"] not in ENDED]
+
+
+# -- the page
+
+
+def _page(portal: Portal, status: int = 200, alert: str = "") -> Response:
+    values = {
+        "alert": alert,
+        "action": _address(portal),
+        "who": portal.customer["name"] or portal.customer["email"] or portal.customer["id"],
+        "subscriptions": [_subscription(portal, thing) for thing in portal.all("subscription")],
+        "saved": _saved(portal),
+        "invoices": [_invoice(portal, thing) for thing in portal.all("invoice")],
+        "allows": portal.allows,
+        "back": web_link(portal.session["return_url"]),
+    }
+    return page("portal.html", status, **values, **entry(portal.visit))
+
+
+def _subscription(portal: Portal, thing: Object) -> Object:
+    item, fixed = thing["items"]["data"][0], thing["status"] in _FIXED
+    price = item["price"]
+    plans = [] if fixed else [_plan(portal, offer) for offer in _offered(portal, thing)]
+    return {
+        "id": thing["id"],
+        "name": product_name(portal.store, price),
+        "each": per(price["unit_amount"], price),
+        "quantity": item["quantity"],
+        "status": thing["status"],
+        "when": _when(thing),
+        "fixed": fixed,
+        "ending": bool(thing["cancel_at"]),
+        "price": price["id"],
+        "plans": plans,
+    }
+
+
+def _plan(portal: Portal, price: Object) -> Object:
+    text = f"{product_name(portal.store, price)}: {per(price['unit_amount'], price)}"
+    return {"id": price["id"], "text": text}
+
+
+def _when(thing: Object) -> str:
+    if thing["status"] in ENDED:
+        return f"Ended on {day(thing['ended_at'])}" if thing["ended_at"] else "Ended"
+    if thing["cancel_at"]:
+        return f"Ends on {day(thing['cancel_at'])}"
+    if thing["status"] == "incomplete":
+        return "Waits for its first payment"
+    verb = "Trial ends on" if thing["status"] == "trialing" else "Renews on"
+    return f"{verb} {day(_period_end(thing))}"
+
+
+def _period_end(subscription: Object) -> int:
+    end: int = subscription["items"]["data"][0]["current_period_end"]
+    return end
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _saved(portal: Portal) -> str:
+    """What pays the next invoice: Checkout saves a card for the subscription, the portal for the customer too."""
+    names = [(portal.customer.get("invoice_settings") or {}).get("default_payment_method")]
+    names += [subscription["default_payment_method"] for subscription in _live(portal)]
+    method = next((portal.store.find(name) for name in names if name), None)
+    if method is None:
+        return ""
+    details = method[method["type"]]
+    return f"{details.get('brand', 'bank account').capitalize()} ending in {details['last4']}"
+
+
+def _invoice(portal: Portal, thing: Object) -> Object:
+    return {
+        "id": thing["id"],
+        "number": thing["number"] or "Draft",
+        "date": day(thing["created"]),
+        "total": money(thing["total"], thing["currency"]),
+        "status": thing["status"],
+        "payable": payable(portal.store, thing),
+    }
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/p/session/<id>", _show),
+    ("POST", "/p/session/<id>/subscriptions/<subscription>/plan", _changing(_change_plan)),
+    ("POST", "/p/session/<id>/subscriptions/<subscription>/cancel", _changing(_cancel)),
+    ("POST", "/p/session/<id>/payment_method", _changing(_save_card)),
+)

@@ -1,0 +1,56 @@
+"""The pages that a customer sees at Stripe: Checkout, the portal, hosted invoices, and paying by a client secret."""
+
+from functools import cache
+from http import HTTPStatus
+from typing import Final
+
+from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from local.stripe.account import Account
+from local.stripe.errors import ApiError
+from local.stripe.pages import checkout as pages_checkout
+from local.stripe.pages import pay as pages_pay
+from local.stripe.pages import portal as pages_portal
+from local.stripe.pages.components import Visit
+from local.web import of_another_site, page, static
+
+_ROUTES: Final = (*pages_checkout.ROUTES, *pages_portal.ROUTES, *pages_pay.ROUTES)
+
+
+class Pages:
+    """A page holds the account's lock while it acts, as a call of the API does. An error is a page too."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def answer(self, request: Request) -> Response:
+        try:
+            return self._answer(request)
+        except ApiError as error:
+            return _problem(error.status, str(error))
+        except HTTPException as error:
+            return _problem(error.code or 500, error.description or error.name)
+
+    def _answer(self, request: Request) -> Response:
+        if request.path.startswith("/static/"):
+            return static(request)
+        if of_another_site(request):
+            raise Forbidden("This form was sent from another site.")
+        act, found = _map().bind_to_environ(request.environ).match()
+        with self._account.lock:
+            answer: Response = act(Visit(self._account.store, request), **found)
+            return answer
+
+
+@cache
+def _map() -> Map:
+    rules = [Rule(path, methods=[method], endpoint=act) for method, path, act in _ROUTES]
+    return Map(rules, strict_slashes=False, merge_slashes=False)
+
+
+def _problem(status: int, text: str) -> Response:
+    if status == HTTPStatus.NOT_FOUND:
+        return page("missing.html", status, title="Nothing is here", text="No page has this address. Was it cut short?")
+    return page("missing.html", status, title="That did not work", text=text)
