@@ -28,6 +28,17 @@ hypothesis.settings.register_profile("project", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("project")
 
 
+# The longest first: at the end no worker waits long for another one.
+_LONGEST = ("e2e/test_sam_local", "torture/", "e2e/test_browser", "e2e/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, part in enumerate(_LONGEST) if part in item.nodeid), len(_LONGEST))
+
+    items.sort(key=place)
+
+
 class Served:
     """One server a process, which each test gives its own application: a server takes longer to start than a test."""
 

@@ -20,7 +20,7 @@ from local.stripe.webhooks import Weather
 type Served = tuple[Account, str]
 
 SECRET = "whsec_first"
-WAIT_SECONDS = 30
+WAIT_SECONDS = 600
 
 
 @dataclass
@@ -58,13 +58,13 @@ def happen(served: Served, number: int = 1) -> list[str]:
     server, address = served
     for n in range(number):
         form = {"name": str(n)}
-        requests.post(f"{address}/v1/customers", form, auth=(server.api_key, ""), timeout=30).raise_for_status()
+        requests.post(f"{address}/v1/customers", form, auth=(server.api_key, ""), timeout=600).raise_for_status()
     assert server.webhooks.wait_idle(WAIT_SECONDS)
     return [event["id"] for event in server.store.all("event")][::-1]
 
 
 def weather(served: Served, **settings: object) -> None:
-    requests.post(f"{served[1]}/_control/weather", settings, timeout=30).raise_for_status()
+    requests.post(f"{served[1]}/_control/weather", settings, timeout=600).raise_for_status()
 
 
 def test_an_event_is_signed_as_stripe_signs(stripe_server: Served, endpoint: Endpoint) -> None:
@@ -95,7 +95,7 @@ def test_lost_events_never_come(stripe_server: Served, endpoint: Endpoint) -> No
     assert [entry["answer"] for entry in stripe_server[0].webhooks.log] == ["lost on the way"] * 3
     weather(stripe_server)
     [event, *_] = stripe_server[0].store.all("event")
-    requests.post(f"{stripe_server[1]}/_control/events/{event['id']}/deliver", timeout=30).raise_for_status()
+    requests.post(f"{stripe_server[1]}/_control/events/{event['id']}/deliver", timeout=600).raise_for_status()
     assert stripe_server[0].webhooks.wait_idle(WAIT_SECONDS)
     assert endpoint.ids() == [event["id"]]
 
@@ -103,7 +103,7 @@ def test_lost_events_never_come(stripe_server: Served, endpoint: Endpoint) -> No
 def test_an_endpoint_that_was_down(stripe_server: Served, endpoint: Endpoint) -> None:
     server, address = stripe_server
     weather(stripe_server, down="true")
-    requests.post(f"{address}/v1/customers", auth=(server.api_key, ""), timeout=30).raise_for_status()
+    requests.post(f"{address}/v1/customers", auth=(server.api_key, ""), timeout=600).raise_for_status()
     while not server.webhooks.log:
         assert not server.webhooks.wait_idle(0.05)
     weather(stripe_server)
@@ -112,7 +112,7 @@ def test_an_endpoint_that_was_down(stripe_server: Served, endpoint: Endpoint) ->
 
 
 def test_a_rolled_secret_signs_beside_the_one_before(stripe_server: Served, endpoint: Endpoint) -> None:
-    answer = requests.post(f"{stripe_server[1]}/_control/webhook_secret", timeout=30).json()
+    answer = requests.post(f"{stripe_server[1]}/_control/webhook_secret", timeout=600).json()
     happen(stripe_server)
     [(body, header)] = endpoint.received
     assert header.count("v1=") == 2
@@ -132,7 +132,7 @@ def test_types_that_nobody_asked_for_are_not_sent(stripe_server: Served, endpoin
 def test_api_failures_on_demand(stripe_server: Served, failure: dict[str, int], error: type[Exception]) -> None:
     server, address = stripe_server
     client = stripe.StripeClient(server.api_key, base_addresses={"api": address}, max_network_retries=0)
-    requests.post(f"{address}/_control/failures", failure, timeout=30).raise_for_status()
+    requests.post(f"{address}/_control/failures", failure, timeout=600).raise_for_status()
     with pytest.raises(error):
         client.v1.customers.list()
     assert client.v1.customers.list().data == []
@@ -152,7 +152,7 @@ def test_api_failures_on_demand(stripe_server: Served, failure: dict[str, int], 
     ],
 )
 def test_controls_say_what_is_wrong(stripe_server: Served, path: str, form: dict[str, str], status: int) -> None:
-    answer = requests.post(f"{stripe_server[1]}/_control/{path}", form, timeout=30)
+    answer = requests.post(f"{stripe_server[1]}/_control/{path}", form, timeout=600)
     assert (answer.status_code, bool(answer.json()["error"]["message"])) == (status, True)
 
 

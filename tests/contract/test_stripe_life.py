@@ -45,7 +45,7 @@ class Life:
         return self.api.subscriptions.retrieve(subscription_id).to_dict()
 
     def advance(self, days: float) -> None:
-        requests.post(f"{self.address}/_control/clock", {"days": str(days)}, timeout=30).raise_for_status()
+        requests.post(f"{self.address}/_control/clock", {"days": str(days)}, timeout=600).raise_for_status()
 
     def invoices(self) -> list[Object]:
         """Oldest first."""
@@ -87,7 +87,7 @@ def test_a_renewal_is_a_draft_for_an_hour(life: Life) -> None:
 @pytest.mark.parametrize("ends", ["canceled", "unpaid", "past_due"])
 def test_dunning(life: Life, ends: str) -> None:
     made = life.subscribe()
-    requests.post(f"{life.address}/_control/dunning", {"ends": ends}, timeout=30).raise_for_status()
+    requests.post(f"{life.address}/_control/dunning", {"ends": ends}, timeout=600).raise_for_status()
     bad: Any = {"default_payment_method": "pm_card_chargeCustomerFail"}
     life.api.customers.update(life.customer, {"invoice_settings": bad})
     life.advance(32)
@@ -206,7 +206,7 @@ def test_a_debit_is_settled_days_later(life: Life) -> None:
     }
     session = life.api.checkout.sessions.create(form).id
     url = f"{life.address}/_control/checkout_sessions/{session}/complete"
-    requests.post(url, {"outcome": "processing"}, timeout=30).raise_for_status()
+    requests.post(url, {"outcome": "processing"}, timeout=600).raise_for_status()
     assert life.api.checkout.sessions.retrieve(session).payment_status == "unpaid"
     assert life.invoices()[0]["status"] == "open"
     life.advance(5)
@@ -244,7 +244,7 @@ def test_a_refund_and_a_dispute(life: Life) -> None:
     assert life.api.charges.retrieve(charge["id"]).to_dict()["amount_refunded"] == 3000
     with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded"):
         life.api.refunds.create({"charge": charge["id"]})
-    requests.post(f"{life.address}/_control/charges/{charge['id']}/dispute", timeout=30).raise_for_status()
+    requests.post(f"{life.address}/_control/charges/{charge['id']}/dispute", timeout=600).raise_for_status()
     assert Counter(life.events())["charge.refunded"] == 2
     assert "charge.dispute.created" in life.events()
 

@@ -115,7 +115,7 @@ def test_what_stripe_refuses_is_refused(stripe_server: Served, form: dict[str, s
     whole = {"mode": "subscription", "line_items[0][price]": price(server.store)["id"], **form}
     if param == "line_items":
         whole = form
-    answer = requests.post(f"{address}/v1/checkout/sessions", whole, auth=(server.api_key, ""), timeout=30)
+    answer = requests.post(f"{address}/v1/checkout/sessions", whole, auth=(server.api_key, ""), timeout=600)
     error = answer.json()["error"]
     assert (answer.status_code, error["type"]) == (400, "invalid_request_error"), answer.text
     assert message in error["message"]
@@ -126,7 +126,7 @@ def test_an_unknown_version_is_refused(stripe_server: Served) -> None:
     server, address = stripe_server
     for version, status in (("2026-10-28.endive", 200), ("2024-06-20", 200), ("latest", 400)):
         headers = {"Stripe-Version": version}
-        answer = requests.get(f"{address}/v1/customers", auth=(server.api_key, ""), headers=headers, timeout=30)
+        answer = requests.get(f"{address}/v1/customers", auth=(server.api_key, ""), headers=headers, timeout=600)
         assert (answer.status_code, answer.headers["Stripe-Version"]) == (status, version)
         assert answer.headers["Request-Id"].startswith("req_")
 
@@ -175,5 +175,5 @@ def test_the_card_that_needs_its_owner(client: stripe.StripeClient, stripe_serve
     confirmed = client.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_authenticationRequired"})
     assert confirmed.status == "requires_action"
     url = f"{stripe_server[1]}/_control/payment_intents/{intent}/answer"
-    requests.post(url, {"outcome": "paid"}, timeout=30).raise_for_status()
+    requests.post(url, {"outcome": "paid"}, timeout=600).raise_for_status()
     assert client.v1.payment_intents.retrieve(intent).status == "succeeded"

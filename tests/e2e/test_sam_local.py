@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import requests
 
 from billing.inbox.signature import sign
 from local import template
+from local.aws.clients import UNHURRIED_SECONDS
 from local.ports import free_port
 from local.stack import Stack
 from local.template import ROOT
@@ -57,23 +60,54 @@ def _arguments(stack: Stack, built: Path) -> list[str | Path]:
     return ["--template", built, "--skip-pull-image", *config]
 
 
-def invoke(stack: Stack, built: Path, function: str, event: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def serving(stack: Stack, built: Path) -> Iterator[str]:
+    """`sam local start-lambda`: its address. One for all functions: sam takes longer to start than a function."""
+    with _started("start-lambda", stack, built) as url:
+        yield url
+
+
+@contextmanager
+def _started(command: str, stack: Stack, built: Path) -> Iterator[str]:
+    port = free_port()
+    line: list[str | Path] = [SAM, "local", command, *_arguments(stack, built), "--port", str(port)]
+    # sam asks STS for the account first: the stack answers that too.
+    environment = _environment() | {"AWS_ENDPOINT_URL": stack.aws_url}
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as sam:
+        assert sam.stderr
+        try:
+            assert any("Running on" in text for text in sam.stderr), f"sam local {command} did not start"
+            threading.Thread(target=sam.stderr.read, daemon=True).start()  # a full pipe would stop it
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            sam.terminate()
+
+
+def invoke_alone(stack: Stack, built: Path, function: str, event: str) -> dict[str, Any]:
     command: list[str | Path] = [SAM, "local", "invoke", function, *_arguments(stack, built), "--event", "-"]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        # sam asks STS for the account first: the stack answers that too.
         env=_environment() | {"AWS_ENDPOINT_URL": stack.aws_url},
         input=event,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=UNHURRIED_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert "errorMessage" not in answer, (answer, done.stderr)
     return answer
+
+
+def invoke(url: str, function: str, event: str) -> dict[str, Any]:
+    path = f"{url}/2015-03-31/functions/{function}/invocations"
+    answer = requests.post(path, event.encode(), timeout=UNHURRIED_SECONDS)
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    assert "errorMessage" not in result, result
+    return result
 
 
 FUNCTIONS = template.functions(dict.fromkeys(template.raw()["Parameters"], "x"), {})
@@ -90,14 +124,12 @@ def _event(stack: Stack, function: template.Function) -> str:
         event = path.read_text()
         # The stack is shared: the file's tenant may have subscribed in another test.
         return event.replace("acme", "sam") if function.code.name == "start_checkout" else event
-    sign = [sys.executable, "-m", "local.sign", "events/stripe/customer.subscription.created.json"]
+    sign = [sys.executable, "-m", "local.commands.sign", "events/stripe/customer.subscription.created.json"]
     environment = {**os.environ, "PYTHONPATH": "layers/billing:.", "STRIPE_WEBHOOK_SECRET": stack.webhook_secret}
     return subprocess.run(sign, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
-def test_sam_local_invoke(stack: Stack, built: Path, function: template.Function) -> None:
-    answer = invoke(stack, built, function.name, _event(stack, function))
+def _check(function: template.Function, answer: dict[str, Any]) -> None:
     match function.code.name:
         case "publish_billing_events":
             assert answer == {"batchItemFailures": []}
@@ -107,22 +139,25 @@ def test_sam_local_invoke(stack: Stack, built: Path, function: template.Function
             assert answer["statusCode"] == STATUS.get(name, 200), answer
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
+def test_every_function_in_lambdas_runtime(stack: Stack, serving: str, function: template.Function) -> None:
+    _check(function, invoke(serving, function.name, _event(stack, function)))
+
+
+@pytest.mark.parametrize("name", ["StripeWebhookFunction", "GetTenantHistoryFunction"])
+def test_sam_local_invoke(stack: Stack, built: Path, name: str) -> None:
+    """The command of the README."""
+    function = next(f for f in FUNCTIONS if f.name == name)
+    _check(function, invoke_alone(stack, built, name, _event(stack, function)))
+
+
 def test_sam_local_start_api(stack: Stack, built: Path) -> None:
-    """Stripe's deliveries are taken. sam knows no JWT authorizer: a call without its claims is refused."""
-    port = free_port()
-    command: list[str | Path] = [SAM, "local", "start-api", *_arguments(stack, built), "--port", str(port)]
-    environment = _environment() | {"AWS_ENDPOINT_URL": stack.aws_url}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as api:
-        assert api.stderr
-        try:
-            assert any("Running on" in line for line in api.stderr), "sam local start-api did not start"
-            threading.Thread(target=api.stderr.read, daemon=True).start()  # a full pipe would stop it
-            url = f"http://127.0.0.1:{port}/api/v1/billing/stripe"
-            body = (ROOT / "events/stripe/customer.subscription.updated.json").read_bytes()
-            signed = {"Stripe-Signature": sign(body, stack.webhook_secret, int(time.time()))}
-            answer = requests.post(f"{url}/webhook", body, headers=signed, timeout=120)
-            assert answer.status_code == 200, answer.text
-            refused = requests.post(f"{url}/checkout?tenantId=550e8400&planId=plan-pro", timeout=120)
-            assert refused.status_code == 403, refused.text
-        finally:
-            api.terminate()
+    """Stripe's deliveries are accepted. sam knows no JWT authorizer, so a call without its claims is refused."""
+    with _started("start-api", stack, built) as api:
+        url = f"{api}/api/v1/billing/stripe"
+        body = (ROOT / "events/stripe/customer.subscription.updated.json").read_bytes()
+        signed = {"Stripe-Signature": sign(body, stack.webhook_secret, int(time.time()))}
+        answer = requests.post(f"{url}/webhook", body, headers=signed, timeout=UNHURRIED_SECONDS)
+        assert answer.status_code == 200, answer.text
+        refused = requests.post(f"{url}/checkout?tenantId=550e8400&planId=plan-pro", timeout=UNHURRIED_SECONDS)
+        assert refused.status_code == 403, refused.text

@@ -212,7 +212,7 @@ class Quarter:
                     heard[said.id] = said
         self.figures["announcements"] = len(heard)
         self.figures["announced types"] = len({said.type for said in heard.values()} & set(TYPES))
-        once = Counter((said.type, said.entity_id) for said in heard.values())
+        once = Counter((said.type, said.entity.id) for said in heard.values())
         return [
             f"{kind} of {sort_key}: announced {once[kind, sort_key.split('#')[-1]]} times"
             for (_, sort_key), item in last.items()

@@ -20,11 +20,12 @@ from billing.errors import RevisionConflict
 from billing.inbox import delivery as deliveries
 from billing.inbox.signature import sign
 from billing.observability import logger
+from billing.replica.effects import EFFECTS, charge_changed
 from local.commands.sign import delivery
 from local.stripe.engine import subscriptions
 from local.stripe.engine.store import Object
 from tests.integration.support import refused
-from tests.world import TENANT, WEBHOOK_SECRET, World, set_secret
+from tests.world import CUSTOMER, TENANT, WEBHOOK_SECRET, World, set_secret
 
 
 def record(world: World, event: Object) -> Record:
@@ -363,3 +364,19 @@ def test_nothing_secret_is_logged(world: World, subscribed: Object) -> None:
     body = json.dumps(subscribed).encode()
     for secret in (WEBHOOK_SECRET, "sk_test_local", sign(body, WEBHOOK_SECRET, 1).split("v1=")[1][:8]):
         assert secret not in logged
+
+
+def test_an_effect_on_a_kind_that_nobody_has_placed_is_no_silent_success(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if somebody had added an event type and forgotten `replica/account.py`."""
+    world.customer()
+    customer = world.stripe.store.get("customer", CUSTOMER)
+    event = world.stripe.store.emit("customer.deleted", customer)
+    monkeypatch.setattr("billing.inbox.inbox.EFFECTS", {**EFFECTS, "customer.deleted": charge_changed})
+    refused(world.deliver(event), 500, "internal")
+    record = world.table.record(event["id"])
+    assert record
+    assert record.status is RecordStatus.FAILED
+    assert record.error
+    assert record.error.startswith("UnknownObject")

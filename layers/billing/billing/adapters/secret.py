@@ -48,7 +48,7 @@ class SecretStore:
         try:
             value = self._provider.get(self._arn, transform="json", max_age=CACHE_SECONDS, force_fetch=force)
         except (GetParameterError, TransformParameterError) as error:
-            if aws.passes(error.__cause__):
+            if aws.passes(error.__cause__ or error.__context__):  # Powertools raises without a cause
                 raise aws.unavailable("Secrets Manager") from error
             raise Misconfigured("The Stripe secret cannot be read.") from error
         return parse(value)

@@ -1,0 +1,33 @@
+"""Whose an object is, and what it may change: every kind of object has its place, and any other fails loudly."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing.errors import UnknownObject
+from billing.replica.account import References, references
+from billing.replica.effects import EFFECTS
+from local.template import ROOT
+
+SAMPLES = {path.stem: path for path in (ROOT / "events" / "stripe").glob("*.json")}
+
+
+@pytest.mark.parametrize("event_type", EFFECTS)
+def test_the_object_of_every_event_has_its_place(event_type: str) -> None:
+    """It names a customer, or an object that leads to one."""
+    stripe_object = json.loads(Path(SAMPLES[event_type]).read_text())["data"]["object"]
+    found = references(stripe_object)
+    assert found.customer or found.invoices or stripe_object.get("charge")
+
+
+@pytest.mark.parametrize("stripe_object", [{"object": "customer", "id": "cus_1"}, {"object": "payout"}, {}])
+def test_a_kind_that_nobody_has_placed_fails_loudly(stripe_object: dict[str, Any]) -> None:
+    with pytest.raises(UnknownObject):
+        references(stripe_object)
+
+
+def test_a_subscription_may_change_every_subscription_of_its_tenant() -> None:
+    subscription = {"object": "subscription", "customer": "cus_1", "items": {"data": [{"price": "price_1"}]}}
+    assert references(subscription) == References("cus_1", "price_1", changes_subscriptions=True)
