@@ -1,1 +1,1 @@
-"""The local stack: gateway, functions, AWS and Stripe stand-ins. Never deployed."""
+"""The local stack: the gateway, the functions, and stand-ins for AWS and Stripe. It is never deployed."""

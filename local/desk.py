@@ -1,4 +1,4 @@
-"""What the console and the commands need of a running stack, and no more: they do not know how it is built."""
+"""The part of a running stack that the console and the commands use. They do not depend on how the stack is built."""
 
 from typing import Any, Protocol
 
@@ -6,7 +6,7 @@ from local.stripe.account import Account
 
 
 class Desk(Protocol):
-    """`stripe` is None where the stack works with another Stripe than the stand-in."""
+    """`stripe` is None if the stack uses a Stripe that is not the stand-in."""
 
     api_key: str
     stripe: Account | None
@@ -22,7 +22,7 @@ class Desk(Protocol):
     def stripe_base(self) -> str: ...
 
     def token(self, tenant_id: str | None, scope: str = "") -> str:
-        """A bearer token. None: an operator's, if the scope is the admin's."""
+        """A bearer token. If `tenant_id` is None, it is an operator's token; `scope` is then the admin scope."""
 
     def roll_webhook_secret(self) -> None:
-        """A new webhook secret at Stripe and in Secrets Manager. The one before stays valid beside it."""
+        """Makes a new webhook secret at Stripe and in Secrets Manager. The previous secret stays valid too."""

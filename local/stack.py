@@ -1,8 +1,10 @@
-"""Everything on this machine: the gateway, the functions, AWS, Stripe's stand-in, and what connects them.
+"""Runs everything on this machine: the gateway, the functions, AWS, the stand-in for Stripe, and their connections.
 
-Environment: with `WEBHOOK_URL` the stand-in sends its events there and not to the stack (for `sam local start-api`).
-`STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET` use real Stripe (test mode) in place of the stand-in, `STRIPE_API_BASE`
-another server that speaks Stripe's API. `DYNAMODB=local` uses DynamoDB Local in place of moto.
+Environment variables:
+- `WEBHOOK_URL`: the stand-in sends its events to this address, not to the stack (for `sam local start-api`).
+- `STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET`: the stack uses real Stripe (test mode) instead of the stand-in.
+- `STRIPE_API_BASE`: the stack uses another server that implements Stripe's API.
+- `DYNAMODB=local`: the stack uses DynamoDB Local instead of moto.
 """
 
 import fcntl
@@ -57,7 +59,7 @@ _SECRET_NAME: Final = "billing/stripe"
 
 @dataclass(frozen=True)
 class Ports:
-    """0: any free one. On macOS something else may have 5000: `AWS_PORT=5001 make up`."""
+    """0 means any free port. On macOS another program may use 5000: then run `AWS_PORT=5001 make up`."""
 
     gateway: int = int(os.environ.get("API_PORT", "8087"))
     stripe: int = int(os.environ.get("STRIPE_PORT", "12111"))
@@ -68,7 +70,7 @@ FREE: Final = Ports(0, 0, 0)
 
 
 class Quiet(WSGIRequestHandler):
-    """Leaves the Date to the application: the stand-in's is Stripe's, which may stand still or jump."""
+    """Sends no Date header of its own. The stand-in sets it to Stripe's time, which may stand still or jump."""
 
     protocol_version = "HTTP/1.1"
 
@@ -76,11 +78,11 @@ class Quiet(WSGIRequestHandler):
         self.send_response_only(code, message)
 
     def log_request(self, *_: object) -> None:
-        """Each part keeps a log of its own."""
+        """Logs nothing, because each part keeps its own log."""
 
 
 class Stack:
-    """Context manager: everything runs inside it. `state` is the folder for keys, logs and the environment files."""
+    """A context manager. Everything runs inside it. `state` is the folder for keys, logs and the environment files."""
 
     def __init__(self, ports: Ports | None = None, state: Path = tokens.STATE) -> None:
         self.ports = ports or Ports()
@@ -113,21 +115,24 @@ class Stack:
         return tokens.issue(tenant_id, scope=scope, folder=self.state)
 
     def roll_webhook_secret(self) -> None:
-        """As at Stripe and by an operator: a new secret, both valid for a while, both in Secrets Manager."""
-        assert self.stripe, "real Stripe's secrets are rolled in its dashboard"
+        """Does what Stripe and an operator do: makes a new secret, and puts it and the previous one in Secrets Manager.
+
+        Both secrets are valid for a while.
+        """
+        assert self.stripe, "roll the secrets of real Stripe in its dashboard"
         self.webhook_secret = self.stripe.webhooks.roll_secret()
         self._put_secret(self.stripe.webhooks.secrets)
 
     def wait_until_announced(self, timeout: float) -> bool:
-        """Whether everything that the table's stream holds now was handed over within `timeout` seconds."""
+        """Whether the function gets everything that the table's stream holds now within `timeout` seconds."""
         return self.stream.wait_caught_up(timeout)
 
-    # -- how
+    # -- starting the parts
 
     def _start(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
         port = self.ports.gateway or free_port()
-        self.api_url = f"http://{LOOPBACK}:{port}"  # the functions are told it before it is served
+        self.api_url = f"http://{LOOPBACK}:{port}"  # the functions get this address before the gateway listens on it
         self.aws_url = self._start_aws()
         if not self.stripe_base:
             self.stripe = Account(self.api_key)
@@ -174,7 +179,7 @@ class Stack:
         self.announcements = aws.announcements
         self._aws = aws
         serving = self._serve(aws, self.ports.aws, for_containers=True)
-        # moto keeps its state in this process: the next stack in it begins with nothing.
+        # moto keeps its state in this process. The reset lets the next stack in this process begin with nothing.
         self._running.callback(requests.post, f"{serving}/moto-api/reset", timeout=UNHURRIED_SECONDS)
         return serving
 
@@ -189,7 +194,7 @@ class Stack:
         manager = secretsmanager(self.aws_url)
         try:
             kept = json.loads(manager.get_secret_value(SecretId=_SECRET_NAME)["SecretString"])
-        except manager.exceptions.ResourceNotFoundException:  # it has no value yet
+        except manager.exceptions.ResourceNotFoundException:  # the secret has no value yet
             kept = {}
         value = json.dumps(kept | {"api-key": self.api_key, "webhook-secret": webhook_secrets})
         manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
@@ -207,7 +212,10 @@ class Stack:
         }
 
     def _serve(self, app: Any, port: int, *, for_containers: bool = False) -> str:
-        """Serves on the loopback address, and on Docker's bridge where there is one; never on all interfaces."""
+        """Serves on the loopback address, and on Docker's bridge if there is one and `for_containers` is set.
+
+        It never serves on all interfaces.
+        """
         server = self._listen(app, LOOPBACK, port)
         bridge = _bridge_address()
         if for_containers and bridge:
@@ -217,7 +225,7 @@ class Stack:
     def _listen(self, app: Any, host: str, port: int) -> int:
         try:
             server = make_server(host, port, app, threaded=True, request_handler=Quiet)
-        except SystemExit as refused:  # how werkzeug says that the port is taken
+        except SystemExit as refused:  # werkzeug raises this when the port is taken
             raise OSError(f"port {port} is taken; choose others by API_PORT, STRIPE_PORT and AWS_PORT.") from refused
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
@@ -225,10 +233,13 @@ class Stack:
         self._running.callback(server.shutdown)
         return server.server_port
 
-    # -- for others
+    # -- files for other programs
 
     def write_environment(self) -> None:
-        """`stack.env` for shells, `sam-env.json` for `sam local`, whose containers find the host by another name."""
+        """Writes `stack.env` for shells and `sam-env.json` for `sam local`.
+
+        The containers of `sam local` reach this machine by another host name.
+        """
         shell = {
             "API_URL": self.api_url,
             "STRIPE_API_BASE": self.stripe_base,
@@ -245,13 +256,16 @@ class Stack:
 
 
 def temporary(ports: Ports = FREE) -> tuple[Stack, Callable[[], None]]:
-    """A stack on free ports with a state folder of its own, and what removes that."""
+    """A stack on free ports with its own state folder, and a function that removes the folder."""
     folder = Path(tempfile.mkdtemp(prefix="billing-"))
     return Stack(ports, folder), lambda: shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stripe_elsewhere(ports: Ports) -> str:
-    """The Stripe to use instead of the stand-in. A shell that sourced stack.env still names the stand-in itself."""
+    """The base address of the Stripe to use instead of the stand-in; empty if there is none.
+
+    A shell that sourced stack.env names the stand-in itself.
+    """
     named = os.environ.get("STRIPE_API_BASE", "")
     if named and named != f"http://{LOOPBACK}:{ports.stripe}":
         return named
@@ -264,7 +278,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _bridge_address(name: str = "docker0") -> str | None:
-    """The address of Docker's bridge on Linux. 0x8915: SIOCGIFADDR."""
+    """The address of Docker's bridge on Linux. 0x8915 is SIOCGIFADDR."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             answer = fcntl.ioctl(probe.fileno(), 0x8915, struct.pack("256s", name.encode()))

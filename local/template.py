@@ -1,4 +1,4 @@
-"""What `template.yaml` says, with its references resolved to the local stack's values."""
+"""Reads `template.yaml` and resolves its references to the values of the local stack."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,7 @@ _RESOURCES: Final = {"BillingTable": TABLE_NAME, "BillingTable.Arn": TABLE_ARN, 
 
 @dataclass(frozen=True)
 class Route:
-    """`key` is API Gateway's: `POST /api/…/{id}`. `open`: no token needed."""
+    """`key` is the route key of API Gateway: `POST /api/…/{id}`. `open`: the route needs no token."""
 
     method: str
     path: str
@@ -29,7 +29,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Function:
-    """`timeout` in seconds, `memory` in MB."""
+    """`timeout` is in seconds, `memory` in MB."""
 
     name: str
     code: Path
@@ -49,7 +49,7 @@ class Cors:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: `!Ref x` is {"Ref": "x"}, `!Sub x` is {"Fn::Sub": "x"}."""
+    """Loads YAML with CloudFormation's short forms: `!Ref x` is {"Ref": "x"}, `!Sub x` is {"Fn::Sub": "x"}."""
 
 
 def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -67,15 +67,15 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 @cache
 def raw() -> dict[str, Any]:
-    """The template as it stands, intrinsics in their long form. It is read once a process: nobody may change it."""
-    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    """The template with its intrinsic functions in the long form. Do not change it: a process reads it only once."""
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - it is a SafeLoader
     return loaded
 
 
 def functions(parameters: dict[str, str], overrides: dict[str, str]) -> list[Function]:
-    """Every function, its environment resolved with the template's parameters.
+    """Every function. The template's parameters resolve its environment.
 
-    `overrides` replace the values of variables that a function has; they add none.
+    `overrides` replace the values of variables that a function has. They add no variables.
     """
     template = raw()
     defaults = template["Globals"]["Function"]
@@ -96,7 +96,7 @@ def cors(parameters: dict[str, str]) -> Cors:
 
 
 def table() -> dict[str, Any]:
-    """The table's properties, as CreateTable takes them."""
+    """The properties of the table in the form that CreateTable takes."""
     properties = raw()["Resources"]["BillingTable"]["Properties"]
     taken = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     stream = {"StreamEnabled": True, **properties["StreamSpecification"]}
@@ -141,7 +141,7 @@ def _route(properties: dict[str, Any]) -> Route:
 
 
 def resolve(value: Any, references: dict[str, str]) -> str:
-    """Ref, GetAtt and Join as far as an environment needs them; a list parameter is its comma-separated text."""
+    """Resolves Ref, GetAtt and Join as far as an environment needs them. A list parameter is comma-separated text."""
     match value:
         case {"Ref": name}:
             return references[name]

@@ -1,4 +1,4 @@
-"""Tokens as the platform's identity provider would issue them, and the authorizer's check of them."""
+"""Issues tokens like the platform's identity provider, and checks them like the authorizer of API Gateway."""
 
 import argparse
 import time
@@ -20,7 +20,7 @@ LIFETIME_SECONDS: Final = 30 * 24 * 3600
 
 
 def signing_key(folder: Path = STATE) -> rsa.RSAPrivateKey:
-    """This machine's own key, made on first use."""
+    """The key of this machine. The first call makes it."""
     path = folder / "token-key.pem"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def issue(tenant_id: str | None, *, scope: str = "", folder: Path = STATE, **cla
 
 
 def verify(token: str, folder: Path = STATE) -> dict[str, Any]:
-    """The claims. Raises `jwt.InvalidTokenError`. API Gateway takes RSA keys only and needs exp."""
+    """Returns the claims. Raises `jwt.InvalidTokenError`. Like API Gateway, it accepts only RSA keys and needs exp."""
     key = signing_key(folder).public_key()
     claims: dict[str, Any] = jwt.decode(
         token, key, algorithms=["RS256"], audience=AUDIENCE, issuer=ISSUER, options={"require": ["exp", "iss"]}
@@ -53,7 +53,7 @@ def verify(token: str, folder: Path = STATE) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Prints a token for the local stack.")
-    parser.add_argument("tenant", nargs="?", help="the tenant's id; none: an operator")
+    parser.add_argument("tenant", nargs="?", help="the tenant's id; without it, the token is for an operator")
     parser.add_argument("--admin", action="store_true", help="with the scope billing:admin")
-    asked = parser.parse_args()
-    print(issue(asked.tenant, scope=ADMIN_SCOPE if asked.admin or not asked.tenant else ""))
+    arguments = parser.parse_args()
+    print(issue(arguments.tenant, scope=ADMIN_SCOPE if arguments.admin or not arguments.tenant else ""))

@@ -1,4 +1,4 @@
-"""Pages for people: templates of `local/templates`, files of `local/static`. No build step, no network."""
+"""Makes web pages from `local/templates` and `local/static`. They need no build step and no network."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request, Response
 _HERE: Final = Path(__file__).resolve().parent
 _ZERO_DECIMAL: Final = {"jpy", "krw", "vnd", "clp", "xaf", "xof"}
 
-# Pages are for one browser on this machine; nothing else may frame them or feed them scripts.
+# The pages are for a browser on this machine. No other site may show them in a frame or give them scripts.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
     "Cache-Control": "no-store",
@@ -21,13 +21,13 @@ _HEADERS: Final = {
 
 
 def money(amount: int, currency: str) -> str:
-    """An amount in minor units, as people write it: `49.00 USD`."""
+    """Turns an amount in minor units into the form that people write: `49.00 USD`."""
     digits = 0 if currency.lower() in _ZERO_DECIMAL else 2
     return f"{amount / 10**digits:,.{digits}f} {currency.upper()}"
 
 
 def day(moment: float) -> str:
-    """Seconds since the epoch as a UTC date."""
+    """Turns seconds since the epoch into a UTC date."""
     return datetime.fromtimestamp(moment, UTC).strftime("%d %b %Y")
 
 
@@ -42,7 +42,7 @@ _environment.filters |= {"money": money, "day": day, "moment": moment}
 
 
 def of_another_site(request: Request) -> bool:
-    """Whether another site's page makes a browser send this form. Browsers name its origin, programs name none."""
+    """Whether the page of another site sent this form. A browser names the page's origin; other programs do not."""
     origin = request.headers.get("Origin")
     return request.method == "POST" and origin is not None and origin != request.host_url.rstrip("/")
 
@@ -53,7 +53,7 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
 
 
 def static(request: Request) -> Response:
-    """A file of `local/static`. Raises `NotFound`."""
+    """Answers with a file of `local/static`. Raises `NotFound`."""
     name = request.path.removeprefix("/static/")
     if name == request.path:
         raise NotFound

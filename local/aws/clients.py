@@ -1,4 +1,4 @@
-"""boto3 clients for the AWS of the local stack."""
+"""Makes boto3 clients for the AWS of the local stack."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ CREDENTIALS = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
 }
-# A slow call means a busy processor here, and not a broken network. So nothing gives up soon.
-TIME_LIMIT_FACTOR = 60  # every limit of the deployed functions, and of their calls over the network, times this
+# Here a slow call means a busy processor, not a broken network. So the time limits are long.
+TIME_LIMIT_FACTOR = 60  # multiplies every time limit of the deployed functions and of their calls over the network
 UNHURRIED_SECONDS = 600.0  # for the stack's own calls
 
 

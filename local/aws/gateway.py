@@ -1,4 +1,4 @@
-"""API Gateway's HTTP API on this machine: routes of the template, the JWT authorizer, payload format 2.0.
+"""API Gateway's HTTP API on this machine: the routes of the template, the JWT authorizer, payload format 2.0.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -29,7 +29,7 @@ _BRACES = str.maketrans("{}", "<>")
 
 
 def routes(functions: Iterable[Function]) -> Map:
-    """Request -> (name of the function, route)."""
+    """Maps a request to (name of the function, route)."""
     rules = [
         Rule(route.path.translate(_BRACES), methods=[route.method], endpoint=(function.name, route))
         for function in functions
@@ -40,7 +40,7 @@ def routes(functions: Iterable[Function]) -> Map:
 
 @dataclass(frozen=True)
 class Api:
-    """The functions behind the gateway. `runtimes` by the functions' names."""
+    """The functions behind the gateway. `runtimes` has the names of the functions as keys."""
 
     functions: Iterable[Function]
     runtimes: Mapping[str, Runtime]
@@ -51,7 +51,7 @@ class Gateway:
     """A WSGI application."""
 
     def __init__(self, api: Api, token_folder: Path, beside: Callable[[Request], Response]) -> None:
-        """`beside` answers every path that is not the API's."""
+        """`beside` answers every path that does not belong to the API."""
         self._beside = beside
         self._cors = api.cors
         self._runtimes = api.runtimes
@@ -67,7 +67,10 @@ class Gateway:
         return self._of_api(request)
 
     def _of_api(self, request: Request) -> Response:
-        """As API Gateway: preflights are answered before any route, and every answer to an allowed origin says so."""
+        """Handles CORS like API Gateway.
+
+        It answers a preflight request before it looks for a route. Every answer to an allowed origin names that origin.
+        """
         allowed = request.headers.get("Origin") in self._cors.origins
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         response = Response(status=204) if preflight else self._routed(request)
@@ -146,7 +149,7 @@ def http_event(
 
 
 def _as_text(claims: Mapping[str, Any]) -> dict[str, str]:
-    """The gateway hands every claim over as text; a list as `[a b]`."""
+    """Turns every claim into text, as API Gateway does. A list becomes `[a b]`."""
     return {
         name: f"[{' '.join(map(str, value))}]" if isinstance(value, list) else str(value)
         for name, value in claims.items()

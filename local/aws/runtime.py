@@ -1,4 +1,4 @@
-"""Runs each function in processes of its own, with just its own environment, memory setting and timeout."""
+"""Runs each function in its own processes, with only its own environment, memory setting and timeout."""
 
 import json
 import os
@@ -32,10 +32,10 @@ class _Worker:
         self._socket = ours
         self._stream = ours.makefile("rw")
 
-    def call(self, asked: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def call(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         self._socket.settimeout(timeout)
         try:
-            self._stream.write(json.dumps(asked) + "\n")
+            self._stream.write(json.dumps(request) + "\n")
             self._stream.flush()
             line = self._stream.readline()
         except OSError as error:
@@ -53,7 +53,7 @@ class _Worker:
 
 
 class Runtime:
-    """`invoke` starts processes as they are needed, up to a limit, and keeps them warm."""
+    """`invoke` starts a process when it needs one, up to a limit, and keeps it for later calls."""
 
     def __init__(self, function: Function, log_folder: Path, *, time_limit_factor: float = TIME_LIMIT_FACTOR) -> None:
         self._function = function
@@ -74,7 +74,7 @@ class Runtime:
         self._closed = False
 
     def invoke(self, event: Any) -> Any:
-        """The handler's result. Raises `FunctionError`."""
+        """Returns the result of the handler. Raises `FunctionError`."""
         with self._places:
             worker = self._take()
             context = {

@@ -1,4 +1,7 @@
-"""What EventBridge Scheduler does: starts the reconciliation at every full hour of Stripe's time, which may jump."""
+"""Does the work of EventBridge Scheduler: starts the reconciliation at every full hour of Stripe's time.
+
+Stripe's time may jump.
+"""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""AWS on this machine: moto, or for DynamoDB the real engine of DynamoDB Local, behind one address."""
+"""AWS on this machine at one address: moto, and for DynamoDB optionally the real engine of DynamoDB Local."""
 
 import json
 import re
@@ -21,9 +21,9 @@ _PASSED_ON = ("content-type", "x-amzn-requestid", "x-amz-crc32")
 
 
 class Aws:
-    """A WSGI application. `dynamodb_url`: where DynamoDB Local listens; without it moto plays DynamoDB too.
+    """A WSGI application. `dynamodb_url` is the address of DynamoDB Local. If it is empty, moto plays DynamoDB too.
 
-    moto does not isolate concurrent writers from each other, DynamoDB does: so moto gets one request at a time.
+    DynamoDB isolates concurrent writers from each other, but moto does not. So moto gets one request at a time.
     """
 
     def __init__(self, dynamodb_url: str = "") -> None:
@@ -45,13 +45,13 @@ class Aws:
             return list(self._moto(environ, start_response))
 
     def _start(self, function: str, request: Request) -> Response:
-        """Lambda's Invoke of the type Event: answered at once, run beside."""
+        """Lambda's Invoke of the type Event: it answers at once and runs the function in another thread."""
         event = json.loads(request.get_data() or b"{}")
         Thread(target=self.invoke, args=(function, event), daemon=True).start()
         return Response(status=202)
 
     def _listen(self, environ: "WSGIEnvironment") -> None:
-        """Notes what goes over the bus, oldest first: there is nobody else who listens here."""
+        """Records what goes over the bus, oldest first. There is no other listener here."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
         self.announcements += [json.loads(entry["Detail"]) for entry in json.loads(body)["Entries"]]

@@ -1,4 +1,7 @@
-"""What Lambda does with the table's stream: polls it, hands batches over, and comes again from what failed."""
+"""Does Lambda's work with the table's stream: polls it and gives batches of records to the function.
+
+After a failure it starts again from the first record that failed.
+"""
 
 import threading
 from typing import Any, Final
@@ -21,7 +24,7 @@ class StreamPoller:
         dynamodb: Any = boto3.client("dynamodb", **local_settings(aws_url))
         self._arn = dynamodb.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
         self._function = function
-        self._read_to: dict[str, str] = {}  # by shard: the last sequence number
+        self._read_to: dict[str, str] = {}  # shard -> the last sequence number that was read
         self._stopped = threading.Event()
         self._empty = 0
         self._changed = threading.Condition()
@@ -32,9 +35,9 @@ class StreamPoller:
         self._thread.start()
 
     def wait_caught_up(self, timeout: float) -> bool:
-        """Whether the stream was found empty, from its beginning to its end, within `timeout` seconds from now."""
+        """Whether a whole reading of the stream finds no new record within `timeout` seconds from now."""
         with self._changed:
-            after = self._empty + 1  # the reading that is under way may have begun before
+            after = self._empty + 1  # the reading that runs now may have begun before this call
             return self._changed.wait_for(lambda: self._empty > after, timeout)
 
     def close(self) -> None:
@@ -44,17 +47,17 @@ class StreamPoller:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                told = self._poll()
+                count = self._poll()
             except (BotoCoreError, ClientError):
-                told = 0
-            if not told:
+                count = 0
+            if not count:
                 with self._changed:
                     self._empty += 1
                     self._changed.notify_all()
                 self._stopped.wait(POLL_SECONDS)
 
     def _poll(self) -> int:
-        """How many records there were."""
+        """Reads all shards. Returns the number of records."""
         shards = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
         return sum(self._read(shard["ShardId"]) for shard in shards)
 
@@ -63,19 +66,25 @@ class StreamPoller:
         if answer["Records"]:
             self._read_to[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
         records = [_as_lambda_gets_it(record, self._arn) for record in answer["Records"]]
-        self._hand_over([record for record in records if _wanted(record)])
+        self._hand_over([record for record in records if _passes_filter(record)])
         return len(records)
 
     def _iterator(self, shard: str) -> str:
-        """A new one each time: moto's go on reading a copy of the table that a failed transaction has left behind."""
-        asked = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        """A new iterator each time.
+
+        An old iterator of moto would read from an outdated copy of the table after a failed transaction.
+        """
+        parameters = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
         if shard in self._read_to:
-            asked |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._read_to[shard]}
-        iterator: str = self._client.get_shard_iterator(**asked)["ShardIterator"]
+            parameters |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._read_to[shard]}
+        iterator: str = self._client.get_shard_iterator(**parameters)["ShardIterator"]
         return iterator
 
     def _hand_over(self, records: list[dict[str, Any]]) -> None:
-        """From the first that failed again and again; one that fails for good stops nobody."""
+        """Gives the records to the function, and again from the first record that failed.
+
+        A record that still fails after `MAX_TRIES` attempts goes to `poison`, so it does not block the others.
+        """
         tries = 0
         while records and not self._stopped.is_set():
             failed = self._failed(records)
@@ -90,7 +99,7 @@ class StreamPoller:
                 return
 
     def _failed(self, records: list[dict[str, Any]]) -> list[int]:
-        """The positions of the records that the function reports."""
+        """Invokes the function. Returns the positions of the records that it reports as failed."""
         try:
             answer = self._function.invoke({"Records": records})
         except FunctionError:
@@ -99,8 +108,8 @@ class StreamPoller:
         return [n for n, record in enumerate(records) if record["dynamodb"]["SequenceNumber"] in numbers]
 
 
-def _wanted(record: dict[str, Any]) -> bool:
-    """The event source's filter, as `template.yaml` has it."""
+def _passes_filter(record: dict[str, Any]) -> bool:
+    """The same filter as that of the event source in `template.yaml`."""
     key: str = record["dynamodb"]["Keys"]["PK"]["S"]
     return record["eventName"] != "REMOVE" and key.startswith("TENANT#")
 

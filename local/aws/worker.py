@@ -1,4 +1,4 @@
-"""One process of one function, as Lambda keeps it. It imports the handler once and then handles one event at a time.
+"""One process of one function, like Lambda's. It imports the handler once and then handles one event at a time.
 
 `local.aws.runtime` starts it with the function's own environment and nothing else. Requests and answers are JSON lines
 on a socket. Its file descriptor is the first argument. Standard output is the function's log.
@@ -33,7 +33,7 @@ class Context:
 
 
 def load(code: Path, handler: str) -> Callable[[Any, Context], Any]:
-    """`app.handler` of the folder, imported as the module `app`."""
+    """Imports `app.handler` from the folder, with `app` as the module name."""
     module_name, function_name = handler.rsplit(".", 1)
     spec = importlib.util.spec_from_file_location(module_name, code / f"{module_name}.py")
     assert spec is not None
@@ -47,10 +47,10 @@ def load(code: Path, handler: str) -> Callable[[Any, Context], Any]:
 def serve(connection: socket.socket, handler: Callable[[Any, Context], Any]) -> None:
     with connection.makefile("rw") as stream:
         for line in stream:
-            asked = json.loads(line)
+            request = json.loads(line)
             try:
-                answer = {"result": handler(asked["event"], Context(**asked["context"]))}
-            except Exception as error:  # noqa: BLE001 - as Lambda's runtime does: the error is the answer
+                answer = {"result": handler(request["event"], Context(**request["context"]))}
+            except Exception as error:  # noqa: BLE001 - like Lambda's runtime: the error becomes the answer
                 traceback.print_exc()
                 answer = {"error": type(error).__name__}
             sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""`make advance`, `make weather`, `make fail`, `make roll-secret`: the local stack's clock and bad days, from a shell.
+"""`make advance`, `make weather`, `make fail`, `make roll-secret`: set the clock and the failures of the local stack.
 
-The same as the console's buttons; what each takes says `local/stripe/controls.py`.
+These commands do the same as the buttons of the console. `local/stripe/controls.py` describes their parameters.
 """
 
 import json
@@ -12,16 +12,16 @@ import requests
 
 from local.stack import LOOPBACK, Ports
 
-_TIMEOUT_SECONDS = 600  # a decade takes a while
+_TIMEOUT_SECONDS = 600  # to move the clock by ten years takes minutes
 
 
 def main() -> int:
-    """`python -m local.commands.control ACTION name=value …`; values that are empty are left out."""
+    """Runs `python -m local.commands.control ACTION name=value …`. It leaves out empty values."""
     action, *pairs = sys.argv[1:]
     form = dict(pair.split("=", 1) for pair in pairs)
     given = {name.lower(): value for name, value in form.items() if value}
-    # The secret is also an operator's matter: the console puts it into Secrets Manager.
-    # Where it is, a shell says that sourced stack.env, or by the ports that the stack was started with.
+    # The console also does the operator's part: it puts the new secret into Secrets Manager.
+    # A shell that sourced stack.env knows the address. Otherwise the address follows from the ports of the stack.
     if action == "roll-secret":
         url = f"{os.environ.get('API_URL') or f'http://{LOOPBACK}:{Ports().gateway}'}/console/{action}"
     else:
@@ -32,7 +32,7 @@ def main() -> int:
         print(f"The local stack does not answer at {url}: start it with `make up`.", file=sys.stderr)
         return 1
     if answer.status_code == requests.codes.see_other:
-        print("The webhook secret is rolled; the one before stays valid beside it.")
+        print("The webhook secret is rolled; the previous one stays valid too.")
     elif answer.ok and action == "clock":
         moved = answer.json()
         now = datetime.fromtimestamp(moved["now"], UTC)

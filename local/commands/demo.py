@@ -1,4 +1,7 @@
-"""`make demo`: one tenant's life over HTTP, on a stack of its own. The exit status is 0 if every check holds."""
+"""`make demo`: plays the life of one tenant over HTTP, on its own stack.
+
+The exit status is 0 if every check passes.
+"""
 
 import logging
 import sys
@@ -15,14 +18,14 @@ from local.commands.seed import INVOICE, TENANT
 from local.commands.show import Items, account, grid
 from local.stack import Stack, temporary
 
-_TIMEOUT: Final = 600  # seconds; a busy machine is no reason to give up
+_TIMEOUT: Final = 600  # seconds; long, so that a busy machine causes no failure
 _SETTLE_SECONDS: Final = 600
 
 type Expectation = dict[str, Any]
 
 
 class Failed(Exception):
-    """A step did not lead where it should."""
+    """A step had the wrong result."""
 
 
 class Demo:
@@ -33,7 +36,7 @@ class Demo:
         self.checks = 0
         self.failures: list[str] = []
 
-    # -- calling
+    # -- calls
 
     def api(self, path: str, expected: int = 200) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.stack.token(TENANT)}"}
@@ -46,7 +49,7 @@ class Demo:
         return body
 
     def stripe(self, method: str, path: str, expected: int = 200, **form: str) -> dict[str, Any]:
-        """What a person, a bank or time does at Stripe."""
+        """Does what a person, a bank or the passing of time does at Stripe."""
         headers = {"Authorization": f"Bearer {self.stack.api_key}"}
         answer = requests.request(method, self.stack.stripe_base + path, data=form, headers=headers, timeout=_TIMEOUT)
         if answer.status_code != expected:
@@ -54,7 +57,7 @@ class Demo:
         body: dict[str, Any] = answer.json()
         return body
 
-    # -- seeing
+    # -- checks
 
     def settle(self) -> None:
         deliveries = self.stripe("GET", f"/_control/deliveries?wait={_SETTLE_SECONDS}")
@@ -65,9 +68,9 @@ class Demo:
         return account(self.stack.aws_url, TENANT)
 
     def step(self, title: str, act: Callable[[], object], **expected: object) -> None:
-        """Does something, waits for the webhooks that follow, shows the account and checks it.
+        """Calls `act`, waits for the webhooks that follow, shows the account and checks it.
 
-        An expectation is named `tenant`, `subscription`, `invoices` or `payments` and given as the statuses.
+        The expectations are `tenant`, `subscriptions`, `invoices` and `payments`. Each is a list of statuses.
         """
         self.steps += 1
         self.console.rule(f"[bold]{self.steps}. {title}", align="left")
@@ -85,7 +88,7 @@ class Demo:
             seen = sorted(item["status"] for item in account[names[name]])
             self.that(f"{title}: {name} {value}", seen == sorted(value), f"is {seen}")
 
-    def that(self, claim: str, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - it is the claim's truth
+    def that(self, claim: str, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - `holds` says whether the claim is true
         self.checks += 1
         if holds:
             self.console.print(f"  [green]✓[/] {claim}")
@@ -95,7 +98,7 @@ class Demo:
 
 
 def life(demo: Demo) -> None:
-    """One tenant, from its first checkout to its last day."""
+    """Plays one tenant from its first checkout to its cancellation."""
     opened: dict[str, Any] = {}
 
     def checkout() -> None:
@@ -105,7 +108,7 @@ def life(demo: Demo) -> None:
 
     demo.step("Checkout", checkout, tenant=["PENDING"], subscriptions=[], invoices=["PENDING"], payments=[])
     again = demo.api(f"stripe/checkout?tenantId={TENANT}&planId=plan-pro")["sessionUrl"]
-    demo.that("asked again, the same session comes back", again.endswith(opened["session"]), again)
+    demo.that("a second request returns the same session", again.endswith(opened["session"]), again)
 
     demo.step(
         "The tenant pays",
@@ -117,7 +120,7 @@ def life(demo: Demo) -> None:
     )
     subscription = demo.account()["SUBSCRIPTION"][0]
     demo.that("its plan is plan-pro", subscription.get("planId") == "plan-pro", str(subscription.get("planId")))
-    demo.console.print("  A second subscription is refused, and the portal pointed to:")
+    demo.console.print("  A second subscription is refused; the answer points to the portal:")
     demo.api(f"stripe/checkout?tenantId={TENANT}&planId=plan-pro", expected=409)
     portal = demo.api(f"stripe/portal?customerId={subscription['stripeCustomerId']}")["portalUrl"]
     demo.that("the portal opens", "/p/session/" in portal, portal)
@@ -177,7 +180,7 @@ def change_and_leave(demo: Demo, subscription_id: str) -> None:
         secret = demo.api(f"invoices/{INVOICE}/payment-intent")["clientSecret"]
         intent = secret.split("_secret_")[0]
         same = demo.api(f"invoices/{INVOICE}/payment-intent")["clientSecret"]
-        demo.that("asked again, the same PaymentIntent comes back", same == secret, same)
+        demo.that("a second request returns the same PaymentIntent", same == secret, same)
         demo.console.print("  a first card is declined, a second one pays")
         demo.stripe("POST", f"/v1/payment_intents/{intent}/confirm", 402, payment_method="pm_card_chargeDeclined")
         demo.stripe("POST", f"/v1/payment_intents/{intent}/confirm", payment_method="pm_card_visa")
@@ -199,7 +202,7 @@ def change_and_leave(demo: Demo, subscription_id: str) -> None:
 
 
 def missed(demo: Demo, subscription_id: str) -> None:
-    """Webhooks that never come are found by the reconciliation, and their changes announced like any other."""
+    """The reconciliation finds webhooks that never arrived. It announces their changes like all others."""
     renewed = f"/_control/subscriptions/{subscription_id}/renew"
 
     def lose() -> None:
@@ -217,19 +220,23 @@ def missed(demo: Demo, subscription_id: str) -> None:
         invoices=["PAID"] * 5,
         payments=["SUCCEEDED"] * 5,
     )
-    demo.that(f"it missed {report['missed']} events, and applied them", report["missed"] > 0, str(report))
+    demo.that(f"it found {report['missed']} missed events and applied them", report["missed"] > 0, str(report))
 
 
 def announced(demo: Demo) -> None:
-    """What the platform's other services were told over the bus."""
+    """Shows and checks the announcements that the bus carried to the other services of the platform."""
     demo.console.rule("[bold]Announced", align="left")
     demo.stack.wait_until_announced(_SETTLE_SECONDS)
-    heard = {said["id"]: said["type"] for said in demo.stack.announcements if said["tenantId"] == TENANT}
-    told = Counter(heard.values())
-    for kind, count in told.items():
+    heard = {
+        announcement["id"]: announcement["type"]
+        for announcement in demo.stack.announcements
+        if announcement["tenantId"] == TENANT
+    }
+    counts = Counter(heard.values())
+    for kind, count in counts.items():
         demo.console.print(f"  {count:3} {kind}")
     for kind, count in {"tenant.activated": 1, "invoice.paid": 5, "invoice.overdue": 1, "tenant.canceled": 1}.items():
-        demo.that(f"{kind} was announced {count} x", told[kind] == count, f"{told[kind]} times")
+        demo.that(f"{kind} was announced {count} x", counts[kind] == count, f"{counts[kind]} times")
 
 
 def _events(demo: Demo) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""What the local stack starts with: three plans, a tenant with its Stripe customer, an invoice to pay.
+"""Creates the first data of the local stack: three plans, a tenant with its Stripe customer, an invoice to pay.
 
-Everything goes in the way a platform team would bring it in: prices at Stripe, plans and invoices through the admin
-API. Only the tenant's link to an existing customer is written directly, as a migration would.
+It creates the data like a platform team: prices at Stripe, plans and invoices through the admin API. Only the tenant's
+link to an existing customer is written directly to the table, as a migration does it.
 """
 
 import json
@@ -29,11 +29,11 @@ MONEY_DUE: Final[dict[str, Any]] = {
     "dueDate": "2030-01-31",
     "description": "Set-up",
 }
-_TIMEOUT: Final = 600  # seconds; a busy machine is no reason to give up
+_TIMEOUT: Final = 600  # seconds; long, so that a busy machine causes no failure
 
 
 def seed(stack: Desk) -> str:
-    """Says what is there."""
+    """Returns a text that lists the created data."""
     if stack.stripe:
         _bring_in_samples(stack.stripe.store)
     client = stripe.StripeClient(stack.api_key, base_addresses={"api": stack.stripe_base})
@@ -49,7 +49,7 @@ def seed(stack: Desk) -> str:
 
 
 def admin(stack: Desk, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Calls an admin endpoint of the stack. Raises `RuntimeError` with the problem document."""
+    """Calls an admin endpoint of the stack. Raises `RuntimeError`, which contains the problem document."""
     headers = {"Authorization": f"Bearer {stack.token(None, ADMIN_SCOPE)}"}
     url = f"{stack.api_url}/api/v1/billing{path}"
     answer = requests.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
@@ -60,7 +60,7 @@ def admin(stack: Desk, method: str, path: str, body: dict[str, Any]) -> dict[str
 
 
 def _bring_in_samples(store: Store) -> None:
-    """The objects that the files of events/stripe speak of, so that what they make a function fetch is there."""
+    """Adds the objects of the events in events/stripe. A function that handles such an event can then fetch them."""
     for path in sorted((template.ROOT / "events" / "stripe").glob("*.json")):
         store.add(json.loads(path.read_text())["data"]["object"])
     for price in store.all("price"):
@@ -77,7 +77,7 @@ def _customer(stack: Desk, client: stripe.StripeClient) -> str:
 
 
 def _price(client: stripe.StripeClient, plan_id: str, name: str, amount: int) -> str:
-    """The plan's price, found by its lookup key where Stripe has it already."""
+    """Returns the id of the plan's price. Creates the price if Stripe has none with the plan's lookup key."""
     found = client.v1.prices.list({"lookup_keys": [plan_id]}).data
     if found:
         return found[0].id

@@ -1,4 +1,4 @@
-"""Shows what the table holds of a tenant: `python -m local.commands.show 550e8400`."""
+"""Shows the items of a tenant in the table: `python -m local.commands.show 550e8400`."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ _SHORT = 16
 
 
 def account(aws_url: str, tenant_id: str) -> Items:
-    """Everything of the tenant, by kind, the oldest first."""
+    """All items of the tenant, by kind, oldest first."""
     answer = dynamodb(aws_url).query(
         TableName=template.TABLE_NAME,
         KeyConditionExpression="PK = :pk",
@@ -30,15 +30,15 @@ def account(aws_url: str, tenant_id: str) -> Items:
     for raw in answer["Items"]:
         item = items.load(raw)
         found[item["SK"].split("#")[0]].append(item)
-    for things in found.values():
-        things.sort(key=lambda item: (item["createdAt"], item["SK"]))
+    for group in found.values():
+        group.sort(key=lambda item: (item["createdAt"], item["SK"]))
     return found
 
 
 def grid(account: Items) -> Grid:
     grid = Grid(box=None, padding=(0, 2), header_style="dim")
     for column in ("", "id", "status"):
-        grid.add_column(column, no_wrap=True, min_width=9)  # in a narrow terminal the others give way
+        grid.add_column(column, no_wrap=True, min_width=9)  # in a narrow terminal, the other columns shrink
     for column in ("money", "what"):
         grid.add_column(column)
     for tenant in account["TENANT"]:
@@ -75,14 +75,14 @@ def _colored(status: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Shows what the local stack's table holds of a tenant.")
+    parser = argparse.ArgumentParser(description="Shows the items of a tenant in the table of the local stack.")
     parser.add_argument("tenant")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     url = os.environ.get("AWS_ENDPOINT_URL") or f"http://127.0.0.1:{os.environ.get('AWS_PORT', '5000')}"
     try:
-        found = account(url, asked.tenant)
+        found = account(url, arguments.tenant)
     except (BotoCoreError, ClientError) as error:
         raise SystemExit(f"The local stack does not answer at {url}: start it with `make up`.") from error
     Console(highlight=False).print(
-        grid(found) if any(found.values()) else f"Nothing of tenant {asked.tenant} is there."
+        grid(found) if any(found.values()) else f"The table has no items of tenant {arguments.tenant}."
     )

@@ -1,8 +1,8 @@
-"""Signs a Stripe event freshly and prints it as API Gateway hands it to the webhook function.
+"""Signs a Stripe event with the present time and prints it in the form that the webhook function gets.
 
     python -m local.commands.sign events/stripe/invoice.paid.json | sam local invoke StripeWebhookFunction --event -
 
-The secret is the running stack's (`.local/stack.env`), or `STRIPE_WEBHOOK_SECRET`.
+The secret is `STRIPE_WEBHOOK_SECRET`, or else that of the running stack (`.local/stack.env`).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`make up`: the stack with its first data, until Ctrl-C."""
+"""`make up`: runs the stack with its first data until Ctrl-C."""
 
 import logging
 import signal
@@ -12,7 +12,6 @@ from local.stack import Stack
 
 
 def main() -> None:
-
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -29,11 +28,11 @@ def main() -> None:
 
 
 def _tell(stack: Stack, seeded: str) -> None:
-    stripe = "the stand-in" if stack.stripe else "not ours"
+    stripe = "the stand-in" if stack.stripe else "not the stand-in"
     print(
         f"""
-  console   {stack.api_url}/  in a browser: start a checkout, see what follows
-  API       {stack.api_url}   every function in a process of its own; logs in .local/logs
+  console   {stack.api_url}/  in a browser: start a checkout and see its results
+  API       {stack.api_url}   every function has its own process; logs in .local/logs
   Stripe    {stack.stripe_base}  ({stripe})
   AWS       {stack.aws_url}   ({stack.database} for DynamoDB, table {template.TABLE_NAME})
   seeded    {seeded}

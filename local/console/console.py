@@ -1,7 +1,7 @@
-"""The console: tenants, Stripe's events and what became of them, on one page that a newcomer and an operator can use.
+"""The console shows the tenants, Stripe's events and their results on one page, for newcomers and for operators.
 
-It has no power of its own: its buttons call the HTTP API with the tenant's token, as a frontend would, and the
-stand-in's controls. It works without JavaScript; with it the page keeps itself up to date.
+It has no special rights. Its buttons call the HTTP API with the tenant's token, as a frontend does, and the stand-in's
+controls. It works without JavaScript. With JavaScript, the page updates itself.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _ACTION: Final = "/console/"
 
 
 class Console:
-    """Answers every path of the gateway that is not the API's. The stack must be running when it is asked."""
+    """Answers every path of the gateway that does not belong to the API. It needs a running stack."""
 
     def __init__(self, stack: Desk) -> None:
         self._stack = stack
@@ -44,14 +44,17 @@ class Console:
         except NotFound:
             return _text(404, "There is no such page.")
 
-    # -- who may ask
+    # -- who may send requests
 
     def _refusal(self, request: Request) -> str | None:
-        """Other sites may make the reader's browser ask, by a form (Origin) or a name that leads here (Host)."""
+        """Refuses requests that another site makes the reader's browser send.
+
+        Such a site uses a form (the Origin header shows it) or a host name of this machine (the Host header shows it).
+        """
         if _host_name(request) not in _LOOPBACK | {urlsplit(self._stack.api_url).hostname}:
             return "The console answers to its own address only."
         if web.of_another_site(request):
-            return "Another site's form is not taken."
+            return "The console does not accept forms of other sites."
         return None
 
     # -- reading
@@ -66,13 +69,16 @@ class Console:
     def _page(self, request: Request) -> Response:
         live = self._state().get_data(as_text=True)
         values: dict[str, Any] = {name: request.args.get(name, "")[:600] for name in ("problem", "note")}
-        values["live"] = Markup(live)  # noqa: S704 - a template of ours made it, and escaped what is in it
+        values["live"] = Markup(live)  # noqa: S704 - our own template made it and escaped its values
         values["version"] = _version(live)
         values["now"] = view.stripe_now(self._stack)
         return web.page("console.html", stripe=self._stack.stripe and self._stack.stripe_base, **values)
 
     def _live(self, request: Request) -> Response:
-        """The part of the page that changes; 304 to a reader who has it as it is. Time passes outside of it."""
+        """The part of the page that changes. A reader who already has this version gets 304.
+
+        Stripe's time is in a header, because it is not a part of that version.
+        """
         response = self._state()
         response.set_etag(_version(response.get_data(as_text=True)))
         response.headers["X-Stripe-Time"] = web.moment(view.stripe_now(self._stack))
@@ -81,7 +87,7 @@ class Console:
     def _state(self) -> Response:
         held = view.held(self._table)
         values: dict[str, Any] = {"held": held, "timeline": view.timeline(self._stack, held.records)}
-        # As a consumer hears them, who forgets equal ids: the stream tells a write at least once.
+        # The stream delivers each write at least once. So this code, like any consumer, drops equal ids.
         values["announcements"] = list({one["id"]: one for one in self._stack.announcements}.values())
         return web.page("console_live.html", server=self._stack.stripe, json=_json, view=view, **values)
 
@@ -89,7 +95,7 @@ class Console:
     def _table(self) -> "DynamoDBClient":
         return dynamodb(self._stack.aws_url)
 
-    # -- doing
+    # -- actions
 
     def _act(self, request: Request) -> Response:
         name = request.path.removeprefix(_ACTION)
@@ -113,8 +119,8 @@ def _version(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _json(thing: Any) -> str:
-    return json.dumps(thing, indent=2, ensure_ascii=False, default=str)
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def _text(status: int, words: str) -> Response:

@@ -1,4 +1,4 @@
-"""What the console shows: the platform's record as the table holds it, and what became of each of Stripe's events."""
+"""The data that the console shows: the items of the table, and the result of each event of Stripe."""
 
 import time
 from collections import Counter, defaultdict
@@ -17,34 +17,37 @@ if TYPE_CHECKING:
 
     from local.stripe.webhooks import Weather
 
-type Thing = dict[str, Any]
+type Item = dict[str, Any]  # of the table
+type StripeEvent = dict[str, Any]
+type Delivery = dict[str, Any]  # an entry of the log of `local/stripe/webhooks.py`
 
 NEWEST: Final = 60
 
 
 @dataclass(frozen=True)
 class Account:
-    """A tenant, what it owns by kind (SUBSCRIPTION, INVOICE, PAYMENT), the newest first, and its current plan."""
+    """A tenant, its items by kind (SUBSCRIPTION, INVOICE, PAYMENT), newest first, and its current plan."""
 
-    tenant: Thing
-    owned: Mapping[str, list[Thing]]
+    tenant: Item
+    owned: Mapping[str, list[Item]]
     plan: str | None
 
 
 @dataclass(frozen=True)
 class Held:
-    """All that the table holds; `records` by the event's id."""
+    """The whole content of the table. The keys of `records` are event ids."""
 
     accounts: list[Account]
-    plans: dict[str, Thing]
-    records: dict[str, Thing]
+    plans: dict[str, Item]
+    records: dict[str, Item]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One event: as Stripe made it (`event`: None where Stripe is not ours to look into), sent it, and we recorded it.
+    """One event: Stripe's event, its deliveries, and our record of it.
 
-    `ours`: whether the platform's endpoint is subscribed to its type.
+    `event` is None if only the record is known: the console can read events only from the stand-in.
+    `ours` says whether the platform's endpoint is subscribed to the type.
     """
 
     id: str
@@ -52,14 +55,14 @@ class Row:
     at: float
     object_id: str
     ours: bool
-    event: Thing | None
-    deliveries: list[Thing]
-    record: Thing | None
+    event: StripeEvent | None
+    deliveries: list[Delivery]
+    record: Item | None
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The newest rows; `total` and `sentence` speak of all."""
+    """The newest rows. `total` and `sentence` are about all rows."""
 
     rows: list[Row]
     total: int
@@ -71,7 +74,7 @@ class Timeline:
 
 def held(client: "DynamoDBClient") -> Held:
     pages = client.get_paginator("scan").paginate(TableName=template.TABLE_NAME, ConsistentRead=True)
-    by_kind: defaultdict[str, list[Thing]] = defaultdict(list)
+    by_kind: defaultdict[str, list[Item]] = defaultdict(list)
     for raw in (raw for page in pages for raw in page["Items"]):
         item = items.load(raw)
         by_kind[item["SK"].split("#")[0]].append(item)
@@ -80,8 +83,8 @@ def held(client: "DynamoDBClient") -> Held:
     return Held(_accounts(by_kind, plans), plans, records)
 
 
-def _accounts(by_kind: Mapping[str, list[Thing]], plans: Mapping[str, Thing]) -> list[Account]:
-    owned: defaultdict[str, dict[str, list[Thing]]] = defaultdict(lambda: defaultdict(list))
+def _accounts(by_kind: Mapping[str, list[Item]], plans: Mapping[str, Item]) -> list[Account]:
+    owned: defaultdict[str, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
     for kind in ("SUBSCRIPTION", "INVOICE", "PAYMENT"):
         for item in sorted(by_kind.get(kind, []), key=_age, reverse=True):
             owned[item["tenantId"]][kind].append(item)
@@ -89,12 +92,12 @@ def _accounts(by_kind: Mapping[str, list[Thing]], plans: Mapping[str, Thing]) ->
     return [Account(t, owned[t["tenantId"]], _plan(t, owned[t["tenantId"]]["SUBSCRIPTION"], plans)) for t in tenants]
 
 
-def _age(item: Thing) -> tuple[str, str, str]:
+def _age(item: Item) -> tuple[str, str, str]:
     return item.get("createdAt", ""), item["PK"], item["SK"]
 
 
-def _plan(tenant: Thing, subscriptions: Iterable[Thing], plans: Mapping[str, Thing]) -> str | None:
-    """The name of the plan that the tenant has now; of one that the table does not know, the price."""
+def _plan(tenant: Item, subscriptions: Iterable[Item], plans: Mapping[str, Item]) -> str | None:
+    """The name of the tenant's present plan. If the table does not know the plan, its id or the id of its price."""
     current = tenant.get("currentSubscriptionId")
     for one in subscriptions:
         if one["stripeSubscriptionId"] == current:
@@ -106,54 +109,57 @@ def _plan(tenant: Thing, subscriptions: Iterable[Thing], plans: Mapping[str, Thi
 # -- the events
 
 
-def timeline(stack: Desk, records: Mapping[str, Thing]) -> Timeline:
-    """Stripe's events, and records of events that this Stripe does not know: signed by hand, or of real Stripe."""
+def timeline(stack: Desk, records: Mapping[str, Item]) -> Timeline:
+    """Stripe's events, and the records of events that the stand-in does not know.
+
+    A person signed such an event by hand, or it comes from real Stripe.
+    """
     events, log = _at_stripe(stack)
-    sent: defaultdict[str, list[Thing]] = defaultdict(list)
+    sent: defaultdict[str, list[Delivery]] = defaultdict(list)
     for delivery in log:
         sent[delivery["event"]].append(delivery)
     known = {event["id"] for event in events}
-    rows = [_told(event, sent[event["id"]], records.get(event["id"])) for event in events]
-    rows += [_recorded(record) for record in records.values() if record["eventId"] not in known]
+    rows = [_row_of_event(event, sent[event["id"]], records.get(event["id"])) for event in events]
+    rows += [_row_of_record(record) for record in records.values() if record["eventId"] not in known]
     rows.sort(key=lambda row: -row.at)
     return Timeline(rows[:NEWEST], len(rows), _sentence(rows, records.values()))
 
 
-def _at_stripe(stack: Desk) -> tuple[list[Thing], list[Thing]]:
+def _at_stripe(stack: Desk) -> tuple[list[StripeEvent], list[Delivery]]:
     if stack.stripe is None:
         return [], []
     with stack.stripe.lock:
         return stack.stripe.store.all("event"), list(stack.stripe.webhooks.log)
 
 
-def _told(event: Thing, deliveries: list[Thing], record: Thing | None) -> Row:
-    thing = event["data"]["object"].get("id", "")
+def _row_of_event(event: StripeEvent, deliveries: list[Delivery], record: Item | None) -> Row:
+    object_id = event["data"]["object"].get("id", "")
     ours = event["type"] in EFFECTS
-    return Row(event["id"], event["type"], event["created"], thing, ours, event, deliveries, record)
+    return Row(event["id"], event["type"], event["created"], object_id, ours, event, deliveries, record)
 
 
-def _recorded(record: Thing) -> Row:
+def _row_of_record(record: Item) -> Row:
     at = seconds(record["stripeCreatedAt"])
     return Row(record["eventId"], record["eventType"], at, record.get("objectId", ""), True, None, [], record)
 
 
-def _sentence(rows: list[Row], records: Iterable[Thing]) -> str:
-    """`12 events, 10 of them for the platform: 9 processed, 1 stale`: short, it is read out at every change."""
+def _sentence(rows: list[Row], records: Iterable[Item]) -> str:
+    """`12 events, 10 of them for the platform: 9 processed, 1 stale`. It is short: screen readers read every change."""
     if not rows:
         return "No events yet."
     ours = sum(row.ours for row in rows)
     counted = Counter(record["status"] for record in records)
-    said = [f"{counted[status]} {status.lower()}" for status in sorted(counted)]
-    said += [f"{ours - counted.total()} not recorded"] if ours > counted.total() else []
-    whose = f", {ours} of them for the platform: {', '.join(said)}" if ours else ", none of them for the platform yet"
+    parts = [f"{counted[status]} {status.lower()}" for status in sorted(counted)]
+    parts += [f"{ours - counted.total()} not recorded"] if ours > counted.total() else []
+    whose = f", {ours} of them for the platform: {', '.join(parts)}" if ours else ", none of them for the platform yet"
     return f"{len(rows)} event{'s' if len(rows) > 1 else ''}{whose}."
 
 
-# -- words
+# -- texts
 
 
 def seconds(moment: str) -> float:
-    """An ISO 8601 time of the table in seconds since the epoch."""
+    """Turns an ISO 8601 time of the table into seconds since the epoch."""
     return datetime.fromisoformat(moment).timestamp()
 
 
@@ -162,14 +168,14 @@ def stripe_now(stack: Desk) -> float:
 
 
 def forecast(weather: "Weather") -> str:
-    """The weather in words."""
+    """Describes the weather in words."""
     if weather.down:
         return "The endpoint is down: every delivery fails."
-    said = [f"{weather.copies} copies of each event"] if weather.copies > 1 else []
-    said += [f"{weather.late:g} s late"] if weather.late else []
-    said += [f"{weather.lost:.0%} lost"] if weather.lost else []
-    said += ["shuffled"] if weather.shuffled else []
-    return f"Bad: {', '.join(said)}." if said else "Fair: each event once, at once."
+    parts = [f"{weather.copies} copies of each event"] if weather.copies > 1 else []
+    parts += [f"{weather.late:g} s late"] if weather.late else []
+    parts += [f"{weather.lost:.0%} lost"] if weather.lost else []
+    parts += ["shuffled"] if weather.shuffled else []
+    return f"Bad: {', '.join(parts)}." if parts else "Fair: each event once, at once."
 
 
 _TONES: Final = {
@@ -180,12 +186,12 @@ _TONES: Final = {
 
 
 def tone(status: str) -> str:
-    """The class that a status is coloured with; what is of no consequence stays soft."""
+    """The CSS class that colours a status. A status that is neither good nor bad is `soft`."""
     return next((name for name, statuses in _TONES.items() if status in statuses), "soft")
 
 
 def delivery_tone(status: int | None) -> str:
-    """2xx is good. None: Stripe lost the event, and nobody will send it again."""
+    """2xx is good. None means that Stripe lost the event and will not send it again."""
     if status is None:
         return "warn"
     return "good" if 200 <= status < 300 else "bad"

@@ -1,1 +1,1 @@
-"""A stand-in for Stripe on this machine: state, consequences, signed webhooks."""
+"""A stand-in for Stripe on this machine: it keeps state, has the effects of Stripe, and sends signed webhooks."""

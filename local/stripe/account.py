@@ -1,4 +1,4 @@
-"""One Stripe account of the stand-in: its objects, its time, its webhooks, and the failures that were asked for."""
+"""One Stripe account of the stand-in: its objects, its time, its webhooks, and its requested failures."""
 
 from threading import RLock
 
@@ -7,13 +7,14 @@ from local.stripe.webhooks import Webhooks
 
 
 class Account:
-    """Whoever reads or changes the objects holds `lock`. `calls`: (method, path) of each call of the API, in order.
+    """Code that reads or changes the objects must hold `lock`.
 
-    `answers`: what was answered to each idempotency key, with the request that it was an answer to.
+    `calls` has (method, path) of each API call, in order.
+    `answers` maps an idempotency key to its request, the status and the body of the answer.
     """
 
     def __init__(self, api_key: str, public_url: str = "http://127.0.0.1:12111") -> None:
-        """`public_url` is where a browser finds the pages."""
+        """`public_url` is the address of the pages for a browser."""
         self.api_key = api_key
         self.webhooks = Webhooks()
         self.clock = Clock()
@@ -33,21 +34,21 @@ class Account:
         self.store.public_url = url
 
     def replace_store(self, store: Store) -> None:
-        """Begins anew with these objects. Nothing has been asked yet."""
+        """Starts again with the objects of `store`, and forgets the answers to idempotency keys."""
         self.store = store
         self.answers.clear()
 
     def fail(self, status: int = 0, count: int = 1, seconds: float = 0, path: str = "/") -> Object:
-        """The next `count` calls whose path contains `path` get this status, after `seconds`.
+        """The next `count` calls whose path contains `path` get this status after `seconds`.
 
-        Status 0: they are carried out, and their answer comes late.
+        With status 0, the server carries out the calls and answers late.
         """
         failure: Object = {"status": status, "count": count, "seconds": seconds, "path": path}
         self.failures.append(failure)
         return failure
 
     def next_failure(self, path: str) -> Object | None:
-        """The failure that the call of this path gets. It counts as used."""
+        """Returns the failure for a call of this path, if there is one, and counts it as used."""
         with self.lock:
             failure: Object | None = next((f for f in self.failures if f["path"] in path), None)
             if failure is None:

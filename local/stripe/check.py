@@ -1,4 +1,4 @@
-"""A request's form against the schema of its operation: every value in its type, or Stripe's error.
+"""Checks a request's form against the schema of its operation. Each value gets its type, or Stripe's error is raised.
 
 https://docs.stripe.com/api/errors
 """
@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,12})?")
 
 
 def typed(schema: Schema, value: Any, name: str = "") -> Any:
-    """`value` as the form carries it (text, and lists and maps of text). Raises `ApiError`, a 400."""
+    """Converts `value` from the form (text, or lists and maps of text) to its type. Raises `ApiError`, a 400."""
     if "anyOf" in schema:
         return _one_of(schema["anyOf"], value, name)
     match schema.get("type"):
@@ -28,7 +28,10 @@ def typed(schema: Schema, value: Any, name: str = "") -> Any:
 
 
 def _one_of(schemas: list[Schema], value: Any, name: str) -> Any:
-    """The first alternative that fits. Where none does, the error of the one that was meant."""
+    """Uses the first alternative that fits.
+
+    If none fits, raises the error of the first alternative that has the form of `value` (text, list or map).
+    """
     meant = [schema for schema in schemas if isinstance(value, _KINDS.get(schema.get("type", ""), str))] or schemas
     refused: ApiError | None = None
     for schema in meant:
@@ -44,7 +47,7 @@ _KINDS: dict[str, type] = {"object": dict, "array": list}
 
 
 def _object(schema: Schema, value: Any, name: str) -> Any:
-    if isinstance(value, list):  # keys that are numbers
+    if isinstance(value, list):  # the keys of this map are numbers, so `forms.decode` made a list of it
         value = {str(n): inner for n, inner in enumerate(value)}
     if not isinstance(value, dict):
         raise invalid("Invalid object", name)
@@ -65,7 +68,7 @@ def _object(schema: Schema, value: Any, name: str) -> Any:
 
 
 def _value_of_map(schema: Schema, value: Any, path: str) -> Any:
-    """An empty one takes the key away (metadata)."""
+    """An empty value is allowed: it removes the key from a map such as metadata."""
     return value if value == "" else typed(schema, value, path)
 
 

@@ -1,4 +1,7 @@
-"""`/_control/…`: what at Stripe people, banks and time do, and Stripe on a bad day. Forms in, JSON out."""
+"""`/_control/…`: does what people, banks and the passing of time do at Stripe, and makes Stripe fail.
+
+A request has a form; the answer is JSON.
+"""
 
 import json
 from collections.abc import Callable
@@ -45,7 +48,10 @@ _ROUTES: Final = (
 
 
 class Controls:
-    """Every route takes form fields and answers what it changed. Raises nothing: errors are answered as Stripe's."""
+    """Every route takes form fields and answers with the object that it changed.
+
+    It raises nothing: the answer to an error has the form of Stripe's errors.
+    """
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -57,7 +63,7 @@ class Controls:
             name, found = _map().bind_to_environ(request.environ).match()
             act: Callable[..., Object] = getattr(self, name)
             form = {**request.args.to_dict(), **request.form.to_dict()}
-            if request.method == "GET":  # waiting keeps nobody out: what is waited for may be a call to this server
+            if request.method == "GET":  # without the lock: this call may wait for another call to this server
                 return _json(200, act(form, **found))
             with self._account.lock:
                 return _json(200, shown(act(form, **found)))
@@ -66,7 +72,7 @@ class Controls:
         except HTTPException as error:
             return _json(error.code or 500, {"error": {"message": f"{request.method} {request.path}: {error.name}"}})
 
-    # -- people, banks, time
+    # -- people, banks and time
 
     def complete(self, form: Form, id: str) -> Object:
         store = self._account.store
@@ -93,7 +99,7 @@ class Controls:
         return payments.dispute(self._account.store, self._account.store.get("charge", id))
 
     def advance(self, form: Form) -> Object:
-        """Moves Stripe's time by `days` or `seconds`, with all that becomes due on the way."""
+        """Moves Stripe's time forward by `days` and `seconds`, and does everything that becomes due."""
         seconds = _number(form, "days") * DAY + _number(form, "seconds")
         if not 0 <= seconds <= 3650 * DAY:
             raise invalid("Time goes forward, by up to ten years at once.", "days")
@@ -101,14 +107,14 @@ class Controls:
         return {"now": self._account.store.now(), "happened": happened}
 
     def dunning(self, form: Form) -> Object:
-        """What becomes of a subscription when its last charge failed: canceled, unpaid or past_due."""
+        """Sets the status that a subscription gets after its last charge failed: canceled, unpaid or past_due."""
         ends = form.get("ends", "canceled")
         if ends not in ("canceled", "unpaid", "past_due"):
-            raise invalid("It ends in canceled, unpaid or past_due.", "ends")
+            raise invalid("ends is canceled, unpaid or past_due.", "ends")
         self._account.store.dunning_ends = ends
         return {"ends": ends}
 
-    # -- deliveries and bad days
+    # -- deliveries and failures
 
     def deliver(self, _: Form, id: str) -> Object:
         event = self._account.store.get("event", id)
@@ -116,12 +122,12 @@ class Controls:
         return event
 
     def deliveries(self, form: Form) -> Object:
-        """`wait`: seconds to wait for what is under way."""
+        """`wait`: the seconds to wait for the deliveries that are not finished."""
         idle = self._account.webhooks.wait_idle(_number(form, "wait"))
         return {"idle": idle, "data": list(self._account.webhooks.log)}
 
     def weather(self, form: Form) -> Object:
-        """How events travel from now on; what is left out is fair."""
+        """Sets how events travel from now on. A missing field means fair weather."""
         for name in ("shuffled", "down"):
             if form.get(name) not in (None, "", "true", "false"):
                 raise invalid(f"{name} is true or false.", name)
@@ -137,10 +143,10 @@ class Controls:
         return vars(self._account.webhooks.weather)
 
     def fail(self, form: Form) -> Object:
-        """The next `count` API calls get `status` after `seconds` (no status: the answer, late)."""
+        """The next `count` API calls get `status` after `seconds`. Without a status, they get their answer late."""
         status, count = int(_number(form, "status")), int(_number(form, "count", 1))
         if not status and not _number(form, "seconds"):
-            raise invalid("Say how: by a status (429, 500), or by the seconds that it takes.", "status")
+            raise invalid("Give a status (429, 500) or the seconds that the call takes.", "status")
         return self._account.fail(status, count, _number(form, "seconds"), form.get("path", "/"))
 
     def roll_secret(self, _: Form) -> Object:
@@ -153,7 +159,7 @@ def _map() -> Map:
 
 
 def _method(form: Form) -> str:
-    """By `payment_method`, a test card's name, or by `outcome`: paid, declined, failed or processing."""
+    """`payment_method` is the name of a test card. Instead, `outcome` is paid, declined, failed or processing."""
     outcome = form.get("outcome", "paid")
     if outcome not in METHODS:
         raise invalid(f"An outcome is one of {', '.join(METHODS)}.", "outcome")
@@ -161,7 +167,7 @@ def _method(form: Form) -> str:
 
 
 def _number(form: Form, name: str, otherwise: float = 0) -> float:
-    """Left out or empty: `otherwise`. Raises `ApiError` for what is no number, or below zero."""
+    """Returns `otherwise` for a missing or empty field. Raises `ApiError` if it is not a number or is below zero."""
     try:
         number = float(form.get(name) or otherwise)
     except ValueError:

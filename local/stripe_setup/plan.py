@@ -1,4 +1,7 @@
-"""What `make stripe-setup` would change, what it leaves to a person, and what its doctor finds: without I/O."""
+"""What `make stripe-setup` will change, what it leaves to a person, and what its check finds.
+
+This module does no I/O.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +15,9 @@ from local.stripe_setup.expected import (
     Act,
     Change,
     Difference,
+    Form,
     Secret,
-    Thing,
+    StripeObject,
     Wish,
     differences,
     enabled,
@@ -26,7 +30,7 @@ from local.stripe_setup.expected import (
 
 @dataclass(frozen=True)
 class Plan:
-    """`left`: what is not right and only a person can put right. `remarks`: what is good to know."""
+    """`left`: problems that only a person can solve. `remarks`: useful information."""
 
     changes: tuple[Change, ...]
     remarks: tuple[str, ...]
@@ -46,51 +50,59 @@ def plan(account: Account, wish: Wish) -> Plan:
 
 
 def _endpoint(account: Account, wish: Wish) -> Iterator[Change]:
-    found, wanted = endpoint_in_use(account), wish.endpoint
+    found, expected = endpoint_in_use(account), wish.endpoint
     if found is None:
-        yield Change(Act.CREATE_ENDPOINT, "", wanted, tuple(differences({}, wanted)))
+        yield Change(Act.CREATE_ENDPOINT, "", expected, tuple(differences({}, expected)))
         return
-    different = tuple(differences(found, wanted | {"status": "enabled"}))
-    form = {name: wanted[name] for name in ("enabled_events", "description", "metadata")}
-    if not enabled(found):  # left out otherwise: nobody's decision is touched in passing
+    different = tuple(differences(found, expected | {"status": "enabled"}))
+    form = {name: expected[name] for name in ("enabled_events", "description", "metadata")}
+    if not enabled(found):  # otherwise the field stays out, so the request does not undo a later decision
         form["disabled"] = False
     if different:
         yield Change(Act.CHANGE_ENDPOINT, found["id"], form, different)
 
 
 def _unsigned(account: Account) -> Iterator[str]:
-    """Stripe tells a signing secret only to whom makes the endpoint."""
+    """Reports that no signing secret is stored. Stripe shows a signing secret only in the answer to the creation."""
     found = endpoint_in_use(account)
     if found and not account.secret.signing:
         yield (
-            f"No signing secret is stored for {found['id']}, and Stripe told it only when the endpoint was made. "
+            f"No signing secret is stored for {found['id']}, and Stripe showed it only when the endpoint was made. "
             "Reveal or roll it in Stripe's dashboard (Webhooks, the endpoint, Signing secret), and put it as "
             'webhook-secret, ["whsec_…"], into the secret beside the other keys; '
             "or delete the endpoint there and run this again."
         )
 
 
-# -- versions follow each other
+# -- replacing the endpoint of an older version
 
 
 def _obstacle(account: Account) -> str:
-    """Why nothing can be retired now: what stays has to be at work already, and its secret to be known."""
+    """Why nothing can be retired now; empty if there is no reason.
+
+    The endpoint that stays must already be enabled, and its secret must be stored.
+    """
     stays = endpoint_in_use(account)
     if stays is None or not enabled(stays):
         return f"Nothing is retired yet: no endpoint of version {VERSION} was at work before this run."
     if len(account.secret.signing) < 1 + len(endpoints_beside(account)):
-        return "Nothing is retired yet: fewer signing secrets are stored than endpoints are enabled. Whose is missing?"
+        return "Nothing is retired yet: fewer signing secrets are stored than endpoints are enabled."
     return ""
 
 
 def _retire(account: Account) -> Iterator[Change]:
-    """The first secret stored is the newest. The others go with an endpoint, not without: one may be being rolled."""
+    """Disables the other endpoints and drops all signing secrets but the first, which is the newest.
+
+    It drops secrets only together with an endpoint. Otherwise an operator may be rolling a secret at this moment.
+    """
     form = {"disabled": True, "metadata": MANAGED | {RETIRED: "yes"}}
     old = endpoints_beside(account)
     for one in old:
         yield Change(Act.RETIRE_ENDPOINT, one["id"], form, (Difference("status", "enabled", "disabled"),))
     count = len(account.secret.signing)
-    before = any(RETIRED in e["metadata"] for e in account.endpoints)  # a run that ended in between
+    before = any(
+        RETIRED in e["metadata"] for e in account.endpoints
+    )  # an earlier run may have stopped after it retired the endpoint
     if count > 1 and (old or before):
         yield Change(Act.DROP_SECRETS, "", {}, (Difference("webhook-secret", f"{count} secrets", "the first"),))
 
@@ -98,39 +110,39 @@ def _retire(account: Account) -> Iterator[Change]:
 def _remarks(account: Account, wish: Wish) -> Iterator[str]:
     stays = endpoint_in_use(account)
     if stays and not enabled(stays):
-        yield f"{stays['id']} was disabled, by a person or by Stripe after days of failures: it is enabled again."
+        yield f"{stays['id']} was disabled by a person, or by Stripe after days of failures: it is enabled again."
     beside = [] if wish.retire and not _obstacle(account) else endpoints_beside(account)
     for old in beside:
         yield (
-            f"{old['id']} (version {old['api_version'] or 'of the account'}) is to be disabled, once the endpoint of "
-            f"version {VERSION} has delivered: make stripe-setup … RETIRE=1. Until then events come twice, and are "
-            "applied once."
+            f"{old['id']} (version {old['api_version'] or 'of the account'}) is to be disabled once the endpoint of "
+            f"version {VERSION} has delivered events: make stripe-setup … RETIRE=1. Until then each event comes twice "
+            "and is applied once."
         )
     if wish.products is None:
-        yield "No PRICES are given: whether customers may switch plans stays as it is in the portal configuration."
+        yield "No PRICES are given, so the portal configuration keeps its setting for switching plans."
 
 
 # -- the portal
 
 
 def _portal(account: Account, wish: Wish) -> Iterator[Change]:
-    found, wanted = our_configuration(account), wish.configuration
+    found, expected = our_configuration(account), wish.configuration
     if found is None:
-        yield Change(Act.CREATE_PORTAL, "", wanted, tuple(differences({}, wanted)))
+        yield Change(Act.CREATE_PORTAL, "", expected, tuple(differences({}, expected)))
         return
-    wanted = wanted | {"active": True}
-    different = tuple(differences(found, wanted))
+    expected = expected | {"active": True}
+    different = tuple(differences(found, expected))
     if different:
-        yield Change(Act.CHANGE_PORTAL, found["id"], wanted, different)
+        yield Change(Act.CHANGE_PORTAL, found["id"], expected, different)
     if account.secret.portal != found["id"]:
         yield Change(Act.NAME_PORTAL, found["id"], {}, (Difference(NAMED, account.secret.portal, found["id"]),))
 
 
-# -- the doctor
+# -- the check
 
 
 def findings(account: Account, wish: Wish) -> list[str]:
-    """What in the account is not as we expect; nothing when all is well."""
+    """Everything in the account that differs from the expected state. Empty if nothing differs."""
     return [*_of_endpoints(account, wish), *_of_secret(account, wish), *_of_portal(account, wish)]
 
 
@@ -159,7 +171,7 @@ def _of_secret(account: Account, wish: Wish) -> Iterator[str]:
 
 
 def mixed(secret: Secret, wish: Wish) -> Iterator[str]:
-    """The functions' key has to be of the mode of our endpoint: they ignore the other mode's events."""
+    """Reports a missing key, or a key of the wrong mode: the functions ignore the events of the other mode."""
     key = secret.value.get("api-key")
     if not isinstance(key, str) or not key:
         yield "The secret has no api-key (README, Deploying, step 1)."
@@ -178,8 +190,8 @@ def _of_portal(account: Account, wish: Wish) -> Iterator[str]:
             yield f"The secret names {account.secret.portal or 'no portal configuration'}, and not {found['id']}."
 
 
-def _deviations(what: str, thing: Thing, wanted: Thing, wish: Wish) -> Iterator[str]:
-    if thing["livemode"] is not wish.live:
+def _deviations(what: str, found: StripeObject, expected: Form, wish: Wish) -> Iterator[str]:
+    if found["livemode"] is not wish.live:
         yield f"{what} is not of {wish.mode} mode, as STRIPE_API_KEY is."
-    for difference in differences(thing, wanted):
+    for difference in differences(found, expected):
         yield f"{what}, {difference}"

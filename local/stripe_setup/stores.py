@@ -1,4 +1,7 @@
-"""Where the set-up is kept: the account at Stripe, and the secret in Secrets Manager. Read, and changed by a plan."""
+"""The two places that hold the set-up: the account at Stripe, and the secret in Secrets Manager.
+
+This module reads them and makes the changes of a plan.
+"""
 
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import stripe
 
-from local.stripe_setup.expected import NAMED, Account, Act, Change, Secret, Thing, Wish, our_configuration
+from local.stripe_setup.expected import NAMED, Account, Act, Change, Form, Secret, StripeObject, Wish, our_configuration
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -19,11 +22,11 @@ stripe.enable_telemetry = False
 
 
 class Refused(Exception):
-    """It cannot be done, for a reason that the caller can do something about."""
+    """The set-up cannot be done. The message gives a reason that the caller can remove."""
 
 
 class Stores:
-    """Raises the errors of stripe-python and boto3, and `Refused`. `base`: of Stripe's API, where it is another."""
+    """Raises the errors of stripe-python and boto3, and `Refused`. `base`: another address of Stripe's API."""
 
     def __init__(self, api_key: str, arn: str, base: str = "") -> None:
         self.stripe = stripe.StripeClient(
@@ -45,13 +48,13 @@ class Stores:
             self._expand(ours)
         return account
 
-    def _expand(self, configuration: Thing) -> None:
-        """The products may be left out unless they are asked for."""
+    def _expand(self, configuration: StripeObject) -> None:
+        """Fetches the products too, because Stripe may leave them out if the request does not expand them."""
         whole = self.stripe.billing_portal.configurations.retrieve(configuration["id"], {"expand": [_PRODUCTS]})
         configuration["features"] = whole.to_dict()["features"]
 
-    def products(self, prices: list[str]) -> list[Thing] | None:
-        """The portal lists prices by product."""
+    def products(self, prices: list[str]) -> list[Form] | None:
+        """Groups the prices by product, because the portal's configuration lists them in this way."""
         found: dict[str, list[str]] = {}
         for price_id in prices:
             price = self.stripe.prices.retrieve(price_id)
@@ -75,13 +78,16 @@ class Stores:
             return Secret(problem='The secret is not {"api-key": "…", "webhook-secret": ["…"]} (README, step 1).')
         return Secret(value)
 
-    # -- changing it
+    # -- changes
 
     def create_endpoint(self, form: Any) -> str:
-        """Its secret is told just now: an endpoint whose secret cannot be stored is taken away again."""
+        """Creates the endpoint and stores its secret, because only this answer of Stripe shows it.
+
+        If the secret cannot be stored, deletes the endpoint again.
+        """
         made = self.stripe.webhook_endpoints.create(form)
         try:
-            assert made.secret, "Stripe tells it at creation"
+            assert made.secret, "Stripe returns it at creation"
             self._store("webhook-secret", [made.secret, *self.secret().signing])
         except BaseException:
             self._take_away(made.id)
@@ -93,14 +99,15 @@ class Stores:
             self.stripe.webhook_endpoints.delete(endpoint_id)
         except stripe.StripeError as error:
             raise Refused(
-                f"{endpoint_id} was made, but its secret could not be stored, nor it be deleted: delete it at Stripe."
+                f"{endpoint_id} was made, but its secret could not be stored, and the endpoint could not be deleted: "
+                "delete it at Stripe."
             ) from error
 
     def drop_secrets(self) -> None:
         self._store("webhook-secret", self.secret().signing[:1])
 
     def _store(self, name: str, kept: list[str] | str) -> None:
-        """Every other key of the secret stays as it is at this moment."""
+        """Sets one key of the secret. Every other key keeps its present value."""
         stored = self.secret()
         if stored.problem:
             raise Refused(stored.problem)
@@ -108,7 +115,7 @@ class Stores:
         self._secrets.put_secret_value(SecretId=self._arn, SecretString=value)
 
     def do(self, change: Change) -> str:
-        """The id of what was changed."""
+        """Makes the change. Returns the id of the changed object."""
         form: Any = change.form
         match change.act:
             case Act.CREATE_ENDPOINT:
@@ -117,7 +124,7 @@ class Stores:
                 return self.stripe.webhook_endpoints.update(change.id, form).id
             case Act.CREATE_PORTAL:
                 made = self.stripe.billing_portal.configurations.create(form).id
-                self._store(NAMED, made)  # should that fail, the next run names it
+                self._store(NAMED, made)  # if this fails, the next run stores the id
                 return made
             case Act.CHANGE_PORTAL:
                 return self.stripe.billing_portal.configurations.update(change.id, form).id

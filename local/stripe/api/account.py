@@ -1,6 +1,6 @@
-"""Stripe's API: what is set up once for an account. Webhook endpoints, and the customer portal's configurations.
+"""Stripe's API: webhook endpoints and the customer portal's configurations. An account sets them up once.
 
-Endpoints are kept, not delivered to: where this stand-in sends its events is said by `webhooks.py`.
+The stand-in stores endpoints, but does not send events to them. `local/stripe/webhooks.py` decides where events go.
 """
 
 import copy
@@ -22,7 +22,7 @@ _ENDPOINTS: Final = "/v1/webhook_endpoints"
 _CONFIGURATION: Final = "billing_portal.configuration"
 _CONFIGURATIONS: Final = "/v1/billing_portal/configurations"
 
-# What Stripe answers where nothing was asked for, and the document only says in words.
+# Stripe's answer for parameters that a request does not set. The document describes it only in prose.
 _FEATURES: Final[Object] = {
     "customer_update": {"enabled": False, "allowed_updates": []},
     "invoice_history": {"enabled": False},
@@ -52,7 +52,7 @@ _SAVED: Final[Object] = {name: {"enabled": True} for name in ("invoice_history",
 
 
 def _create_endpoint(store: Store, form: Object, _: str) -> Object:
-    """Its secret is in this answer, and never in another."""
+    """Only this answer contains the secret of the endpoint."""
     _check_endpoint(form)
     if len(store.all("webhook_endpoint")) >= MOST_ENDPOINTS:
         raise invalid(f"You have reached the maximum of {MOST_ENDPOINTS} test webhook endpoints.")
@@ -80,7 +80,7 @@ def _check_endpoint(form: Object) -> None:
         raise invalid("Invalid URL: An explicit scheme (such as https) must be provided.", "url", code="url_invalid")
     types = form.get("enabled_events", ["*"])
     if len(set(types)) < len(types):
-        raise invalid("The list of enabled events has one twice.", "enabled_events")
+        raise invalid("The list of enabled events contains an event type twice.", "enabled_events")
     if "*" in types and len(types) > 1:
         raise invalid("`*` stands for all events: it stands alone.", "enabled_events")
 
@@ -119,7 +119,7 @@ def _update_configuration(store: Store, form: Object, id: str) -> Object:
 
 
 def _set(store: Store, configuration: Object, form: Object) -> None:
-    """All of the form, or nothing of it."""
+    """Applies all of the form or none of it."""
     features = _merged(configuration["features"], form.get("features", {}))
     _check_update(store, features["subscription_update"])
     set_fields(_CONFIGURATION, configuration, {name: form[name] for name in form if name != "features"})
@@ -127,7 +127,7 @@ def _set(store: Store, configuration: Object, form: Object) -> None:
 
 
 def _merged(now: Object, given: Object) -> Object:
-    """Features are nested: what is not named stays, an empty text empties."""
+    """Merges nested features. A missing name keeps its value. An empty text removes the value."""
     made = copy.deepcopy(now)
     for name, value in given.items():
         nested = isinstance(value, dict) and isinstance(made.get(name), dict)
@@ -139,7 +139,7 @@ def _merged(now: Object, given: Object) -> Object:
 
 
 def _check_update(store: Store, update: Object) -> None:
-    """Who may switch plans has to be told between which, of products that are there."""
+    """If customers may switch plans, the features must name the products. Each price must belong to its product."""
     path = "features[subscription_update]"
     for name in ("default_allowed_updates", "products"):
         if update["enabled"] and not update[name]:
@@ -155,7 +155,10 @@ def _check_update(store: Store, update: Object) -> None:
 
 
 def _saved(store: Store) -> None:
-    """This account saved its portal in the dashboard: there is a default, which sessions use."""
+    """Makes the default configuration, which sessions use, if it does not exist yet.
+
+    In this account, a person saved the portal in the dashboard. This makes the default at Stripe.
+    """
     if not store.find(DEFAULT_CONFIGURATION):
         _configuration(store, {"features": _SAVED}, id=DEFAULT_CONFIGURATION, is_default=True)
 
@@ -170,14 +173,14 @@ def _get_configuration(store: Store, _: Object, id: str) -> Object:
     return store.get(_CONFIGURATION, id)
 
 
-def _delete(store: Store, thing: Object) -> Object:
-    return store.delete(thing)
+def _delete_endpoint(store: Store, endpoint: Object) -> Object:
+    return store.delete(endpoint)
 
 
 OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", _ENDPOINTS, _create_endpoint),
     ("POST", f"{_ENDPOINTS}/{{webhook_endpoint}}", _update_endpoint),
-    ("DELETE", f"{_ENDPOINTS}/{{webhook_endpoint}}", on("webhook_endpoint", _delete)),
+    ("DELETE", f"{_ENDPOINTS}/{{webhook_endpoint}}", on("webhook_endpoint", _delete_endpoint)),
     ("GET", _CONFIGURATIONS, _list_configurations),
     ("GET", f"{_CONFIGURATIONS}/{{configuration}}", _get_configuration),
     ("POST", _CONFIGURATIONS, _create_configuration),

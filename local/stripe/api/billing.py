@@ -1,4 +1,4 @@
-"""Stripe's API: subscriptions, invoices and what is on them."""
+"""Stripe's API: subscriptions, invoices and invoice items."""
 
 from typing import Final
 
@@ -26,7 +26,10 @@ def _create_subscription(store: Store, form: Object, _: str) -> Object:
 
 
 def _check_payable(store: Store, subscription: Object, form: Object) -> None:
-    """Stripe begins no subscription that nothing can pay, unless it is told to wait."""
+    """Raises `ApiError` if the customer has no payment method for the subscription.
+
+    Stripe accepts such a subscription only as a trial or if the request says that it may wait for a payment.
+    """
     waits = subscription["status"] == "trialing" or form.get("payment_behavior") == "default_incomplete"
     if waits or subscriptions.saved_method(store, subscription):
         return
@@ -42,10 +45,10 @@ def _update_subscription(store: Store, form: Object, id: str) -> Object:
 
 
 def _cancel_subscription(store: Store, form: Object, id: str) -> Object:
-    thing = store.get("subscription", id)
+    subscription = store.get("subscription", id)
     details = {"comment": None, "feedback": None, "reason": "cancellation_requested"}
     details |= form.get("cancellation_details", {})
-    return subscriptions.cancel_subscription(store, thing, cancellation_details=details)
+    return subscriptions.cancel_subscription(store, subscription, cancellation_details=details)
 
 
 def _create_invoiceitem(store: Store, form: Object, _: str) -> Object:

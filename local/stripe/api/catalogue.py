@@ -1,4 +1,4 @@
-"""Stripe's API: customers, and what is sold to them."""
+"""Stripe's API: customers, products and prices."""
 
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ def _update_customer(store: Store, form: Object, id: str) -> Object:
 
 
 def _delete_customer(store: Store, _: Object, id: str) -> Object:
-    """Ends its subscriptions, as at Stripe."""
+    """Also ends the customer's subscriptions, as Stripe does."""
     customer = store.get("customer", id)
     for subscription in store.all("subscription", customer=id):
         if subscription["status"] not in subscriptions.ENDED:
@@ -51,13 +51,13 @@ def _create_product(store: Store, form: Object, _: str) -> Object:
 
 
 def recurring(interval: str = "month", **values: Any) -> Object:
-    """A price's `recurring`: every so many days, weeks, months or years."""
+    """The field `recurring` of a price: how many days, weeks, months or years lie between two payments."""
     unset: Object = {"meter": None, "trial_period_days": None, "usage_type": "licensed", "interval_count": 1}
     return {**unset, "interval": interval, **values}
 
 
 def create_price(store: Store, form: Object, _: str) -> Object:
-    """With a product of its own when `product_data` describes one."""
+    """Creates a product for the price too if `product_data` describes one."""
     data = form.pop("product_data", None)
     product = _create_product(store, data, "") if data else store.named("product", needed(form, "product"), "product")
     amount = form.get("unit_amount")

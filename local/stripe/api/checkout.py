@@ -1,4 +1,4 @@
-"""Stripe's API: Checkout Sessions, and those of the customer portal."""
+"""Stripe's API: Checkout Sessions and sessions of the customer portal."""
 
 from typing import Final
 

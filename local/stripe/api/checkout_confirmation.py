@@ -1,4 +1,4 @@
-"""What Stripe's own pages and its CLI call to complete a Checkout Session. Not a part of the documented API."""
+"""The calls with which Stripe's own pages and its CLI complete a Checkout Session. Stripe does not document them."""
 
 from typing import Final
 
@@ -23,7 +23,7 @@ def _show(store: Store, _: Object, id: str) -> Object:
 
 def _confirm(store: Store, form: Object, id: str) -> Object:
     method = store.named("payment_method", form.get("payment_method", ""), "payment_method")
-    # A client that speaks to this, Stripe's CLI say, has no page on which a bank could ask: it is taken to agree.
+    # A client of this call, such as Stripe's CLI, has no page for the bank's question. So the answer counts as yes.
     return checkout.complete_checkout(store, store.get("checkout.session", id), method["_card"], confirmed=True)
 
 

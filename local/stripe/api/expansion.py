@@ -1,4 +1,4 @@
-"""`expand`: ids become the objects that they name. https://docs.stripe.com/api/expanding_objects"""
+"""`expand` replaces ids by the objects that they name. https://docs.stripe.com/api/expanding_objects"""
 
 from typing import Any, Final
 
@@ -10,9 +10,9 @@ from local.stripe.errors import invalid
 MAX_DEPTH: Final = 4
 
 
-def expanded(store: Store, thing: Object, paths: list[str]) -> Object:
-    """A copy to show, of one object or of a list. Raises `ApiError` for what cannot be expanded."""
-    copy = {**thing, "data": [shown(one) for one in thing["data"]]} if thing.get("object") == "list" else shown(thing)
+def expanded(store: Store, obj: Object, paths: list[str]) -> Object:
+    """A copy of an object or a list for the answer. Raises `ApiError` for a property that cannot be expanded."""
+    copy = {**obj, "data": [shown(one) for one in obj["data"]]} if obj.get("object") == "list" else shown(obj)
     for path in paths:
         steps = path.split(".")
         if len(steps) > MAX_DEPTH:

@@ -1,4 +1,4 @@
-"""Stripe's form encoding: `items[0][price]=p&expand[]=x` <-> nested values. https://docs.stripe.com/api"""
+"""Decodes Stripe's form encoding, `items[0][price]=p&expand[]=x`, to nested values. https://docs.stripe.com/api"""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _PART = re.compile(r"\[([^\]]*)\]")
 
 
 def decode(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Every leaf is text, as it came. Maps with the keys 0, 1, … become lists."""
+    """Every value stays the text of the form. Maps with the keys 0, 1, … become lists."""
     root: dict[str, Any] = {}
     for name, value in pairs:
         head, *path = [name.split("[", 1)[0], *_PART.findall(name)]

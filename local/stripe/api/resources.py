@@ -1,7 +1,8 @@
-"""Stripe's API: the kinds of objects, where they are, and what can be done with them.
+"""Stripe's API: the kinds of objects, their paths, and their operations.
 
-Which parameters an operation takes, in which types, says Stripe's OpenAPI document (`document.py`). Lists, reading,
-and the plain changing of an object follow from it for every kind; what has consequences has a function (`api_*.py`).
+Stripe's OpenAPI document (`local/stripe/document.py`) defines the parameters of an operation and their types. With it,
+this module can list and read objects of every kind, and make plain changes. An operation with further effects has a
+function in another module of `local/stripe/api/`.
 """
 
 import re
@@ -20,7 +21,7 @@ from local.stripe.engine.objects import Operation, change
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import missing
 
-# Kind -> where its collection is.
+# Kind -> the path of its collection.
 COLLECTIONS: Final = {
     "charge": "/v1/charges",
     "checkout.session": "/v1/checkout/sessions",
@@ -40,7 +41,8 @@ COLLECTIONS: Final = {
     "webhook_endpoint": "/v1/webhook_endpoints",
 }
 
-# Changed by setting the fields that the parameters name; what else can be done has functions in `api_*.py`.
+# For these kinds, a change only sets the fields that the parameters name. Other operations have functions in the other
+# modules of `local/stripe/api/`.
 CHANGED_PLAINLY: Final = (
     "charge",
     "checkout.session",
@@ -55,7 +57,7 @@ CHANGED_PLAINLY: Final = (
 
 
 def routes() -> Iterator[tuple[str, str, Operation]]:
-    """(method, path in the document, what it does)."""
+    """Yields (method, path in the document, the function that answers)."""
     paths = document.load()["paths"]
     for kind, path in COLLECTIONS.items():
         one = next(p for p in paths if re.fullmatch(re.escape(path) + r"/\{\w+\}", p))

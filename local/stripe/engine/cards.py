@@ -1,11 +1,16 @@
-"""Stripe's test payment methods, and what a charge of each comes to. https://docs.stripe.com/testing"""
+"""Stripe's test payment methods, and the outcome of a charge for each. https://docs.stripe.com/testing"""
 
 from typing import Final, NamedTuple
 
 
 class Card(NamedTuple):
-    """`outcome`: paid, disputed (paid, and then taken back), action (the customer must confirm), processing or refused
-    (the bank answers later, with the money or without), or a decline code.
+    """A test card or bank account. `outcome` is one of these:
+
+    - paid
+    - disputed: the charge is paid, and then the bank takes the money back.
+    - action: the customer must confirm.
+    - processing, refused: the bank answers later, and pays or does not pay.
+    - a decline code
     """
 
     number: str
@@ -14,7 +19,7 @@ class Card(NamedTuple):
     brand: str = "visa"
 
 
-# By the names that Stripe's API takes for them.
+# The keys are the names that Stripe's API accepts.
 CARDS: Final = {
     "pm_card_visa": Card("4242424242424242", "paid", "Visa: succeeds"),
     "pm_card_mastercard": Card("5555555555554444", "paid", "Mastercard: succeeds", "mastercard"),
@@ -33,7 +38,7 @@ CARDS: Final = {
 BANK: Final = "pm_usBankAccount_processing"
 LATER: Final = ("processing", "refused")
 
-# What Stripe saves without trying it.
+# Stripe saves these cards without a test charge.
 SAVABLE: Final = {"pm_card_chargeCustomerFail"}
 
 

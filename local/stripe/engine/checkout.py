@@ -1,4 +1,4 @@
-"""Checkout Sessions: completed, settled, expired. https://docs.stripe.com/payments/checkout"""
+"""Completes, settles and expires Checkout Sessions. https://docs.stripe.com/payments/checkout"""
 
 from local.stripe.engine import collecting, invoices, lines, payments, subscriptions
 from local.stripe.engine.cards import CARDS, LATER, SAVABLE
@@ -7,15 +7,15 @@ from local.stripe.errors import declined, invalid
 
 
 class NeedsAction(Exception):
-    """The customer's bank asks for a confirmation first."""
+    """The customer's bank wants a confirmation first."""
 
 
 def complete_checkout(
     store: Store, session: Object, method: str = "pm_card_visa", *, confirmed: bool = False
 ) -> Object:
-    """The customer pays by a test payment method.
+    """The customer pays with a test payment method.
 
-    Raises `ApiError` (402) when the card is declined, with the session still open, and `NeedsAction`.
+    Raises `ApiError` (402) when the card is declined: the session stays open. Also raises `NeedsAction`.
     """
     if session["status"] == "open" and session["expires_at"] <= store.now():
         expire_checkout(store, session)
@@ -25,7 +25,9 @@ def complete_checkout(
     if not session["customer"]:
         session["customer"] = store.create("customer", email=session["customer_email"])["id"]
     saved = payments.payment_method(store, method, session["customer"])
-    charged = "pm_card_visa" if CARDS[method].outcome == "action" else saved["id"]  # what the bank has let through
+    charged = (
+        "pm_card_visa" if CARDS[method].outcome == "action" else saved["id"]
+    )  # the customer has confirmed this charge
     if session["mode"] == "subscription":
         return _subscribe(store, session, saved, charged, paid=outcome not in LATER)
     return _pay(store, session, charged)
@@ -66,7 +68,7 @@ def _subscribe(store: Store, session: Object, saved: Object, charged: str, *, pa
 
 
 def _subscription(store: Store, session: Object, metadata: Object) -> Object:
-    """With an item for each recurring price; what is sold once is on its first invoice."""
+    """The subscription has an item for each recurring price. Prices that are paid once go on its first invoice."""
     customer, sold = session["customer"], session["_lines"]
     [(price, quantity), *more] = [line for line in sold if line[0]["recurring"]]
     made = subscriptions.create_subscription(store, customer, price, metadata, trial_days(session), quantity)
@@ -96,7 +98,7 @@ def _complete(session: Object, total: int, *, paid: bool) -> None:
 
 
 def settle_checkout(store: Store, session: Object, *, paid: bool) -> Object:
-    """The bank's answer to a checkout that was paid by a debit."""
+    """Applies the bank's answer to a checkout that the customer paid by a bank debit."""
     if session["payment_status"] != "unpaid" or session["status"] != "complete":
         raise invalid("The Checkout Session does not wait for a payment.")
     intent = intent_of(store, session)
@@ -113,7 +115,7 @@ def settle_checkout(store: Store, session: Object, *, paid: bool) -> Object:
 
 
 def intent_of(store: Store, session: Object) -> Object | None:
-    """The PaymentIntent that pays what the session sold."""
+    """The PaymentIntent that pays for the session."""
     if session["invoice"]:
         return invoices.intent_of(store, store.get("invoice", session["invoice"]))
     return store.get("payment_intent", session["payment_intent"]) if session["payment_intent"] else None

@@ -1,4 +1,4 @@
-"""How money comes in, or does not: a PaymentIntent's charge, the invoice that it pays, and the subscription of that.
+"""Charges a PaymentIntent, and applies the result to the invoice that it pays and to the invoice's subscription.
 
 https://docs.stripe.com/billing/revenue-recovery
 """
@@ -11,7 +11,8 @@ from local.stripe.engine.cards import CARDS
 from local.stripe.engine.store import DAY, Object, Store
 from local.stripe.errors import declined, invalid
 
-# Days after each failure until Stripe tries again; after the last, dunning ends. An account may set its own.
+# The days from each failure to Stripe's next attempt. After the last attempt, dunning ends. At Stripe, an account can
+# set its own days.
 RETRY_DAYS: Final = (3, 5, 7)
 
 
@@ -19,7 +20,10 @@ RETRY_DAYS: Final = (3, 5, 7)
 
 
 def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool = False) -> Object:
-    """`automatic`: Stripe tries by itself. Raises `ApiError`: 402 when the card is declined, 400 when past paying."""
+    """`automatic`: Stripe makes this attempt by itself.
+
+    Raises `ApiError`: 402 when the card is declined, 400 when the PaymentIntent cannot be paid any more.
+    """
     payments.check_status(intent, *payments.CONFIRMABLE)
     chosen = payments.payment_method(store, method)
     intent["payment_method"] = chosen["id"]
@@ -42,7 +46,7 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
 
 
 def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
-    """What the customer's bank says of a PaymentIntent that waits for it: days after a debit, or at once."""
+    """Applies the bank's answer to a waiting PaymentIntent. A bank debit gets it after days, a confirmation at once."""
     payments.check_status(intent, "processing", "requires_action")
     debit = intent["status"] == "processing"
     if paid:
@@ -53,26 +57,26 @@ def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
 
 
 def _succeed(store: Store, intent: Object) -> Object:
-    """Returns the charge."""
+    """Charges the intent, marks its invoices as paid, and returns the charge."""
     charge = payments.charge(store, intent)
     paid_by(store, intent)
     return charge
 
 
 def paid_by(store: Store, intent: Object) -> None:
-    """What a PaymentIntent that succeeded pays."""
+    """Marks the invoices of a successful PaymentIntent as paid."""
     for payment, invoice in _to_be_paid(store, intent):
         _mark_paid(store, invoice, payment)
 
 
 def failed_by(store: Store, intent: Object, *, automatic: bool) -> None:
-    """What a PaymentIntent that was declined means for the invoices that it is to pay."""
+    """Applies a declined PaymentIntent to the invoices that it should pay."""
     for _, invoice in _to_be_paid(store, intent):
         _charge_failed(store, invoice, automatic=automatic)
 
 
 def _to_be_paid(store: Store, intent: Object) -> Iterator[tuple[Object, Object]]:
-    """The invoices that wait for a PaymentIntent: (what ties them to it, the invoice)."""
+    """The invoices that wait for a PaymentIntent, as pairs (invoice_payment, invoice)."""
     for payment in store.all("invoice_payment", status="open"):
         if payment["payment"].get("payment_intent") == intent["id"]:
             yield payment, store.get("invoice", payment["invoice"])
@@ -82,7 +86,10 @@ def _to_be_paid(store: Store, intent: Object) -> Iterator[tuple[Object, Object]]
 
 
 def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, automatic: bool = False) -> Object:
-    """Charges what is due. Raises `ApiError`: 402 when the card is declined, after what follows from that."""
+    """Charges the amount that is due.
+
+    Raises `ApiError`, 402, when the card is declined. Before that, it applies the failure to the invoice.
+    """
     invoices.check_status(invoice, "open", "uncollectible")
     intent = invoices.intent_of(store, invoice)
     method = method or invoices.method_of(store, invoice)
@@ -97,7 +104,7 @@ def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, aut
 
 
 def pay_out_of_band(store: Store, invoice: Object) -> Object:
-    """Money that came another way, a bank transfer say."""
+    """Marks the invoice as paid with money from outside Stripe, such as a bank transfer."""
     invoices.check_status(invoice, "open", "uncollectible")
     intent = invoices.intent_of(store, invoice)
     if intent:
@@ -127,7 +134,7 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
 
 
 def fail_invoice(store: Store, invoice: Object, *, automatic: bool) -> Object:
-    """The charge fails: its PaymentIntent, and what follows for the invoice and its subscription."""
+    """Fails the charge: changes the PaymentIntent, the invoice and its subscription."""
     invoices.check_status(invoice, "open")
     intent = invoices.intent_of(store, invoice)
     if intent is None:
@@ -138,7 +145,10 @@ def fail_invoice(store: Store, invoice: Object, *, automatic: bool) -> Object:
 
 
 def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
-    """Any attempt is the first one; after that, only Stripe's own are counted and lead to the next, or to the end."""
+    """Counts the failed attempt, and sets the next attempt or ends dunning.
+
+    The first attempt counts, whoever makes it. Later, only Stripe's own attempts count.
+    """
     if automatic or not invoice["attempt_count"]:
         invoice["attempt_count"] += 1
         days = RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]

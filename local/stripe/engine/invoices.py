@@ -1,6 +1,6 @@
-"""Invoices: what is on them, who pays them, and how they are closed. https://docs.stripe.com/invoicing/overview
+"""Invoices: their lines, their payment methods, and their end. https://docs.stripe.com/invoicing/overview
 
-What comes of a charge is in `collecting.py`.
+`collecting.py` applies the result of a charge.
 """
 
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from local.stripe.errors import invalid
 type Period = Literal["charged", "free", "none"]
 
 
-# -- made
+# -- creation
 
 
 def create_draft(
@@ -23,7 +23,10 @@ def create_draft(
     period: Period = "charged",
     **values: Any,
 ) -> Object:
-    """With what is pending of the customer, and of the subscription the period that begins (`free`: a trial)."""
+    """Creates a draft with the customer's pending items.
+
+    With a subscription, it also has the period that begins now. `free`: the period is a trial.
+    """
     owner = store.named("customer", customer, "customer")
     invoice = store.create("invoice", customer=customer, status="draft", billing_reason=reason)
     invoice |= {"currency": "usd", "period_start": store.now(), "period_end": store.now()}
@@ -60,7 +63,7 @@ def _pending(store: Store, customer: str, subscription: Object | None) -> list[O
 
 
 def _add_up(invoice: Object, balance: int) -> None:
-    """`balance` is the customer's, in minor units: negative is a credit, which pays before any card does."""
+    """`balance` is the customer's balance in minor units. A negative one is a credit, which pays before a card."""
     total = sum(line["amount"] for line in invoice["lines"]["data"])
     due = max(0, total + balance)
     invoice |= {"subtotal": total, "total": total, "amount_due": due, "amount_remaining": due}
@@ -68,7 +71,7 @@ def _add_up(invoice: Object, balance: int) -> None:
 
 
 def add_item(store: Store, invoice: Object, item: Object) -> None:
-    """One more line on a draft."""
+    """Adds a line to a draft."""
     check_status(invoice, "draft")
     invoice["lines"]["data"].insert(0, lines.of_item(invoice, item))
     _add_up(invoice, store.get("customer", invoice["customer"])["balance"])
@@ -95,8 +98,8 @@ def finalize(store: Store, invoice: Object) -> Object:
     return invoice
 
 
-def tie(store: Store, invoice: Object, intent: Object, default: bool) -> Object:  # noqa: FBT001 - the field's own name
-    """Attaches a PaymentIntent, which pays the invoice when it succeeds."""
+def tie(store: Store, invoice: Object, intent: Object, default: bool) -> Object:  # noqa: FBT001 - like `is_default`
+    """Attaches a PaymentIntent to the invoice. When it succeeds, the invoice is paid."""
     return store.create(
         "invoice_payment",
         invoice=invoice["id"],
@@ -111,11 +114,11 @@ def tie(store: Store, invoice: Object, intent: Object, default: bool) -> Object:
 
 
 def create_invoice(store: Store, subscription: Object, reason: str, period: Period = "charged") -> Object:
-    """A subscription's next invoice, ready to be paid."""
+    """Creates a subscription's next invoice and finalizes it, so that it can be paid."""
     return finalize(store, create_draft(store, subscription["customer"], reason, subscription, period))
 
 
-# -- whose, and by what
+# -- the objects that belong to an invoice
 
 
 def subscription_of(store: Store, invoice: Object) -> Object | None:
@@ -133,7 +136,7 @@ def intent_of(store: Store, invoice: Object) -> Object | None:
 
 
 def method_of(store: Store, invoice: Object) -> str | None:
-    """The payment method that Stripe charges by itself: the invoice's, the subscription's, the customer's."""
+    """The payment method that Stripe charges by itself: the invoice's, else the subscription's, else the customer's."""
     subscription = subscription_of(store, invoice)
     customer = store.get("customer", invoice["customer"])
     saved: str | None = (
@@ -144,7 +147,7 @@ def method_of(store: Store, invoice: Object) -> str | None:
     return saved
 
 
-# -- closed
+# -- the end
 
 
 def close_invoice(store: Store, invoice: Object, status: str) -> Object:

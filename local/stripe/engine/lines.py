@@ -1,4 +1,4 @@
-"""The lines of an invoice, and the credit and charge that a change within a period makes."""
+"""The lines of an invoice, and the credits and charges for a change within a period."""
 
 from local.stripe.engine.store import Object, Store, new_id
 
@@ -6,7 +6,7 @@ _EMPTY_LISTS = ("discount_amounts", "discounts", "pretax_credit_amounts", "taxes
 
 
 def of_period(invoice: Object, item: Object, *, free: bool) -> Object:
-    """A subscription item's coming period; `free`: a trial."""
+    """The line for the period of a subscription item. `free`: the period is a trial."""
     details = {
         "invoice_item": None,
         "proration": False,
@@ -21,7 +21,7 @@ def of_period(invoice: Object, item: Object, *, free: bool) -> Object:
 
 
 def of_item(invoice: Object, item: Object) -> Object:
-    """A pending invoice item, which is on this invoice from now on."""
+    """The line for a pending invoice item. It puts the item on this invoice."""
     item["invoice"] = invoice["id"]
     details = {
         "invoice_item": item["id"],
@@ -61,7 +61,10 @@ def _line(invoice: Object, amount: int, text: str | None, period: Object, item: 
 
 
 def pend(store: Store, customer: str, amount: int, currency: str, **values: object) -> Object:
-    """An invoice item that waits for the customer's next invoice; `amount` in minor units, negative for a credit."""
+    """Creates an invoice item that waits for the customer's next invoice.
+
+    `amount` is in minor units; a negative amount is a credit.
+    """
     now = store.now()
     made = store.create("invoiceitem", customer=customer, amount=amount, currency=currency, date=now)
     made |= {"period": {"start": now, "end": now}, "quantity": 1, "metadata": {}, "invoice": None}
@@ -72,7 +75,7 @@ def pend(store: Store, customer: str, amount: int, currency: str, **values: obje
 
 
 def prorate(store: Store, subscription: Object, item: Object, price: Object, quantity: int) -> None:
-    """What is unused of the present price is given back, what is left of the period is charged at the next one's."""
+    """Credits the unused time at the present price, and charges the remaining time at the new price."""
     start, end, now = item["current_period_start"], item["current_period_end"], store.now()
     left = min(1, max(0, end - now) / max(1, end - start))
     customer, currency = subscription["customer"], subscription["currency"]

@@ -1,6 +1,6 @@
-"""Payment methods, PaymentIntents, charges, refunds and disputes: what happens to them, and the events that tell it.
+"""Changes payment methods, PaymentIntents, charges, refunds and disputes, and emits the events of the changes.
 
-What a payment means for the invoices that it pays is in `collecting.py`.
+`collecting.py` applies a payment to its invoices.
 """
 
 from typing import Any, Final
@@ -9,7 +9,7 @@ from local.stripe.engine.cards import BANK, CARDS, Card
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import invalid, missing
 
-SETTLES_AFTER: Final = 4 * DAY  # seconds until a bank answers a debit
+SETTLES_AFTER: Final = 4 * DAY  # seconds until the bank answers after a debit
 CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
@@ -17,7 +17,7 @@ CONFIRMABLE: Final = ("requires_payment_method", "requires_confirmation", "requi
 
 
 def payment_method(store: Store, name: str, customer: str | None = None) -> Object:
-    """One by its id, or a new one by the name of a test card, attached to the customer."""
+    """Finds a payment method by its id, or makes one from the name of a test card and attaches it to the customer."""
     if name not in CARDS:
         found = store.find(name)
         if found is None:
@@ -60,7 +60,7 @@ def attach(store: Store, method: Object, customer: str) -> Object:
 
 
 def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Object:
-    """`amount` in minor units of `currency`."""
+    """`amount` is in minor units of `currency`."""
     intent = store.create(
         "payment_intent",
         amount=amount,
@@ -79,7 +79,7 @@ def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Ob
 
 
 def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
-    """`pays`: what the bank will say."""
+    """`pays`: whether the bank will pay."""
     answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays}
     intent |= {"status": "processing", "last_payment_error": None, **answer}
     store.emit("payment_intent.processing", intent)
@@ -93,7 +93,7 @@ def ask_customer(store: Store, intent: Object) -> None:
 
 
 def charge(store: Store, intent: Object) -> Object:
-    """The money comes. Returns the charge."""
+    """The money arrives. Returns the charge."""
     made = store.create(
         "charge",
         amount=intent["amount"],
@@ -138,7 +138,7 @@ def check_status(intent: Object, *statuses: str) -> None:
 
 
 def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
-    """`amount`: in minor units; what is left of the charge when None."""
+    """`amount` is in minor units. None means the rest of the charge."""
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount is None else amount
     if not 0 < amount <= left:
@@ -154,7 +154,7 @@ def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> O
 
 
 def dispute(store: Store, charge: Object) -> Object:
-    """The customer's bank takes the money back, for now."""
+    """The customer's bank takes the money back until the dispute is decided."""
     if charge["disputed"]:
         raise invalid("The charge is disputed already.")
     charge["disputed"] = True

@@ -1,4 +1,4 @@
-"""The periods of a subscription: begun, renewed, changed within, and the invoices that come of it.
+"""Begins, renews and changes the periods of a subscription, and makes their invoices.
 
 https://docs.stripe.com/billing/subscriptions/billing-cycle
 """
@@ -20,7 +20,10 @@ from local.stripe.errors import ApiError, invalid
 
 
 def begin(store: Store, subscription: Object, method: str | None = None) -> Object:
-    """By the API: incomplete until its first invoice is paid, by this payment method or the customer's own."""
+    """Begins a subscription that the API created.
+
+    It is incomplete until its first invoice is paid, with this payment method or with the saved one.
+    """
     trial = subscription["status"] == "trialing"
     if not trial:
         subscription["status"] = "incomplete"
@@ -32,9 +35,10 @@ def begin(store: Store, subscription: Object, method: str | None = None) -> Obje
 
 
 def renew(store: Store, subscription: Object, method: str | None = None, *, later: bool = False) -> Object:
-    """The next period begins. Its invoice is paid at once, or is a draft for an hour (`later`), as at Stripe.
+    """Begins the next period and charges its invoice at once. With `later`, the invoice stays a draft for an hour.
 
-    Returns the invoice, or the subscription when its trial ended in a pause or its end.
+    Stripe keeps the draft for an hour too. Returns the invoice, or the subscription if the end of its trial paused or
+    canceled it.
     """
     check_live(subscription)
     if subscription["status"] == "trialing" and not method and _ends_for_want_of_payment(store, subscription):
@@ -58,7 +62,10 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
 
 
 def _ends_for_want_of_payment(store: Store, subscription: Object) -> bool:
-    """A trial's end without a payment method: what `trial_settings` say. Whether that leaves nothing to renew."""
+    """Applies `trial_settings` at the end of a trial without a payment method.
+
+    Returns True if this paused or canceled the subscription, so that there is nothing to renew.
+    """
     behavior = ((subscription["trial_settings"] or {}).get("end_behavior") or {}).get("missing_payment_method")
     if saved_method(store, subscription) or behavior not in ("pause", "cancel"):
         return False
@@ -70,7 +77,7 @@ def _ends_for_want_of_payment(store: Store, subscription: Object) -> bool:
 
 
 def update_subscription(store: Store, subscription: Object, form: Object) -> Object:
-    """`form`: what `POST /v1/subscriptions/{id}` takes. Raises `ApiError`."""
+    """`form`: the parameters of `POST /v1/subscriptions/{id}`. Raises `ApiError`."""
     check_live(subscription)
     behavior = form.get("proration_behavior", "create_prorations")
     changes = enumerate(form.get("items", []))
@@ -99,7 +106,7 @@ def update_subscription(store: Store, subscription: Object, form: Object) -> Obj
 
 
 def recurring_price(store: Store, price_id: str, n: int) -> Object:
-    """Of the n-th item. Raises `ApiError` for a price that is paid once: a subscription has no use for it."""
+    """The price of the n-th item. Raises `ApiError` for a price that is paid once: a subscription cannot use it."""
     param = f"items[{n}][price]"
     price = store.named("price", price_id, param)
     if not price["recurring"]:
@@ -108,7 +115,10 @@ def recurring_price(store: Store, price_id: str, n: int) -> Object:
 
 
 def _change_item(store: Store, subscription: Object, change: Object, n: int, *, prorates: bool) -> bool:
-    """Whether a new period begins with it: that of another price, each month instead of each year, say."""
+    """Changes the item. Returns whether a new period begins now.
+
+    This happens if the new price has another interval, such as a month instead of a year.
+    """
     items = subscription["items"]["data"]
     item = next((i for i in items if i["id"] == change.get("id")), None)
     if item is None:
@@ -142,7 +152,7 @@ def _invoice_now(store: Store, subscription: Object, period: invoices.Period) ->
 
 
 def expire(store: Store, subscription: Object) -> Object:
-    """Its first invoice was not paid within a day."""
+    """Ends a subscription whose first invoice was not paid within 23 hours."""
     subscription |= {"status": "incomplete_expired", "ended_at": store.now()}
     store.emit("customer.subscription.updated", subscription)
     for invoice in store.all("invoice", status="open"):

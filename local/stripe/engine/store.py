@@ -1,4 +1,4 @@
-"""The objects of one Stripe account, by kind and id, and the events that tell of their changes."""
+"""The objects of one Stripe account, by kind and id, and the events about their changes."""
 
 import copy
 import itertools
@@ -14,7 +14,7 @@ from local.stripe.errors import invalid, missing
 
 type Object = dict[str, Any]
 
-API_VERSION: Final = "2026-10-28.endive"  # the one that the pinned stripe-python speaks
+API_VERSION: Final = "2026-10-28.endive"  # the version of the pinned stripe-python
 
 HOUR: Final = 3600  # seconds
 DAY: Final = 24 * HOUR
@@ -42,7 +42,7 @@ PREFIXES: Final = {
 }
 _ALPHABET: Final = string.ascii_letters + string.digits
 
-# Ids are drawn from here: with a seeded one, a history comes again as it was.
+# The source of random ids. A test can put a seeded one here, so that a history has the same ids again.
 chance: random.Random = random.SystemRandom()
 
 
@@ -51,7 +51,7 @@ def new_id(prefix: str) -> str:
 
 
 class Clock:
-    """The time of the stand-in, in seconds: this machine's, and as much later as it was moved."""
+    """The time of the stand-in in seconds. It is this machine's time plus all the time by which it was moved."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -60,21 +60,21 @@ class Clock:
         return time.time() + self.ahead
 
     def move_to(self, moment: float) -> None:
-        """Never back."""
+        """Moves the clock forward. It never moves back."""
         self.ahead = max(self.ahead, moment - time.time())
 
 
 class Store:
-    """`on_event` is called with each new event, after the objects stand as it says.
+    """`on_event` gets each new event, after the objects have their new state.
 
-    `public_url` is where a browser finds the pages. `dunning_ends` is the account's setting: what becomes of a
-    subscription when the last attempt to charge failed (canceled, unpaid or past_due).
-    What a field with a leading underscore says, Stripe knows and does not show.
+    `public_url` is the address of the pages for a browser. `dunning_ends` is a setting of the account: a subscription
+    gets this status after the last attempt to charge failed (canceled, unpaid or past_due).
+    A field with a leading underscore is something that Stripe knows but does not show.
     """
 
     def __init__(self, on_event: Callable[[Object], None], clock: Callable[[], float] = time.time) -> None:
         self.objects: dict[str, dict[str, Object]] = {}
-        self._told: dict[str, Object] = {}
+        self._last_shown: dict[str, Object] = {}
         self._on_event = on_event
         self.clock = clock
         self.request: Object = {"id": None, "idempotency_key": None}
@@ -86,59 +86,62 @@ class Store:
         return int(self.clock())
 
     def create(self, kind: str, **values: Any) -> Object:
-        thing: Object = json.loads(document.shape(kind))
-        thing |= {"id": new_id(PREFIXES[kind])}
-        if "created" in thing:
-            thing["created"] = self.now()
-        thing |= values
-        self.objects.setdefault(kind, {})[thing["id"]] = thing
-        return thing
+        obj: Object = json.loads(document.shape(kind))
+        obj |= {"id": new_id(PREFIXES[kind])}
+        if "created" in obj:
+            obj["created"] = self.now()
+        obj |= values
+        self.objects.setdefault(kind, {})[obj["id"]] = obj
+        return obj
 
-    def add(self, thing: Object) -> None:
-        """Takes an object in as it is, and those inside it."""
-        self.objects.setdefault(thing["object"], {})[thing["id"]] = thing
-        for item in (thing.get("items") or {}).get("data", []):
+    def add(self, obj: Object) -> None:
+        """Adds an object unchanged, and the objects inside it."""
+        self.objects.setdefault(obj["object"], {})[obj["id"]] = obj
+        for item in (obj.get("items") or {}).get("data", []):
             self.add(item)
             self.add(item["price"])
 
     def forget(self, kind: str) -> None:
         self.objects.pop(kind, None)
 
-    def delete(self, thing: Object) -> Object:
-        """What Stripe answers to a deletion."""
-        del self.objects[thing["object"]][thing["id"]]
-        return {"id": thing["id"], "object": thing["object"], "deleted": True}
+    def delete(self, obj: Object) -> Object:
+        """Deletes the object. Returns Stripe's answer to a deletion."""
+        del self.objects[obj["object"]][obj["id"]]
+        return {"id": obj["id"], "object": obj["object"], "deleted": True}
 
     def get(self, kind: str, object_id: str) -> Object:
-        """Raises `ApiError`, a 404."""
+        """Raises `ApiError`, a 404, if the object does not exist."""
         try:
             return self.objects[kind][object_id]
         except KeyError:
             raise missing(kind, object_id) from None
 
     def named(self, kind: str, object_id: str, param: str) -> Object:
-        """The object that a parameter names. One that is not there is a bad request, where one in a path is a 404."""
+        """The object that a parameter names.
+
+        Raises `ApiError`, a 400, if it does not exist. (If the path names a missing object, the answer is a 404.)
+        """
         found = self.objects.get(kind, {}).get(object_id)
         if found is None:
             raise invalid(f"No such {kind}: '{object_id}'", param, code="resource_missing")
         return found
 
     def find(self, object_id: str) -> Object | None:
-        """Whatever has this id."""
-        return next((things[object_id] for things in self.objects.values() if object_id in things), None)
+        """The object with this id, of any kind."""
+        return next((objects[object_id] for objects in self.objects.values() if object_id in objects), None)
 
     def all(self, kind: str, **filters: Any) -> list[Object]:
-        """Newest first, as Stripe lists."""
-        things = reversed(self.objects.get(kind, {}).values())
-        return [thing for thing in things if all(thing.get(name) == value for name, value in filters.items())]
+        """The objects that match the filters, newest first as in Stripe's lists."""
+        objects = reversed(self.objects.get(kind, {}).values())
+        return [obj for obj in objects if all(obj.get(name) == value for name, value in filters.items())]
 
-    def emit(self, event_type: str, thing: Object) -> Object:
-        told = shown(thing)
-        data: Object = {"object": told}
+    def emit(self, event_type: str, obj: Object) -> Object:
+        visible = shown(obj)
+        data: Object = {"object": visible}
         if event_type.endswith(".updated"):
-            before = {name: old for name, old in self._told.get(thing["id"], {}).items() if name not in _ADDRESSES}
-            data["previous_attributes"] = {name: before[name] for name in before if before[name] != told.get(name)}
-        self._told[thing["id"]] = told
+            before = {name: old for name, old in self._last_shown.get(obj["id"], {}).items() if name not in _ADDRESSES}
+            data["previous_attributes"] = {name: before[name] for name in before if before[name] != visible.get(name)}
+        self._last_shown[obj["id"]] = visible
         event = self.create(
             "event",
             type=event_type,
@@ -155,9 +158,12 @@ _ADDRESSES: Final = ("hosted_invoice_url", "invoice_pdf")
 _readings: Final = itertools.count(1)
 
 
-def shown(thing: Object) -> Object:
-    """A copy without what Stripe does not show. An invoice's addresses are others at each reading, as at Stripe."""
-    seen = copy.deepcopy({name: value for name, value in thing.items() if not name.startswith("_")})
-    if thing.get("object") == "invoice":
-        seen |= {name: f"{seen[name]}?s={next(_readings)}" for name in _ADDRESSES if seen.get(name)}
-    return seen
+def shown(obj: Object) -> Object:
+    """A copy without the fields that Stripe does not show.
+
+    The addresses of an invoice change with each reading, as they do at Stripe.
+    """
+    visible = copy.deepcopy({name: value for name, value in obj.items() if not name.startswith("_")})
+    if obj.get("object") == "invoice":
+        visible |= {name: f"{visible[name]}?s={next(_readings)}" for name in _ADDRESSES if visible.get(name)}
+    return visible

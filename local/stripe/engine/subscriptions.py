@@ -1,4 +1,4 @@
-"""Subscriptions: made, moved from one status to another, ended. What their periods bring is in `periods.py`.
+"""Creates subscriptions, changes their status, and ends them. `periods.py` handles their periods.
 
 https://docs.stripe.com/billing/subscriptions/overview
 """
@@ -11,14 +11,17 @@ from dateutil.relativedelta import relativedelta
 from local.stripe.engine.store import DAY, Object, Store
 from local.stripe.errors import invalid
 
-TRIAL_NOTICE: Final = 3 * DAY
+TRIAL_NOTICE: Final = 3 * DAY  # seconds from the notice to the end of the trial
 ENDED: Final = ("canceled", "incomplete_expired")
 
 
 def create_subscription(
     store: Store, customer: str, price: Object, metadata: Object, trial_days: int = 0, quantity: int = 1
 ) -> Object:
-    """As it stands when all goes well: active or trialing. Nothing is told or invoiced yet."""
+    """Creates a subscription that is already active or trialing.
+
+    It emits no event and makes no invoice yet.
+    """
     start = store.now()
     status = "trialing" if trial_days else "active"
     known = {"customer": customer, "currency": price["currency"], "metadata": metadata, "status": status}
@@ -34,14 +37,14 @@ def create_subscription(
 
 
 def add_item(store: Store, subscription: Object, price: Object, quantity: int, end: int) -> None:
-    """`end`: of its present period, which begins now; seconds."""
+    """The item's present period begins now. `end`: the end of that period in seconds since the epoch."""
     period = {"current_period_start": store.now(), "current_period_end": end}
     item = store.create("subscription_item", price=price, quantity=quantity, subscription=subscription["id"], **period)
     subscription["items"]["data"].append(item)
 
 
 def after(moment: int, price: Object) -> int:
-    """A period of the price later, in the calendar; seconds."""
+    """The moment one period of the price later, by the calendar. Both moments are seconds since the epoch."""
     every = price["recurring"]
     length = relativedelta(**{f"{every['interval']}s": every["interval_count"]})
     return int((datetime.fromtimestamp(moment, UTC) + length).timestamp())
@@ -54,20 +57,20 @@ def tell_created(store: Store, subscription: Object) -> None:
 
 
 def notice_trial(store: Store, subscription: Object) -> None:
-    """Three days before its end, or at once when it is shorter."""
+    """Sends the notice of the trial's end: three days before it, or at once if the trial is shorter."""
     subscription["_trial_noticed"] = True
     store.emit("customer.subscription.trial_will_end", subscription)
 
 
 def saved_method(store: Store, subscription: Object) -> str | None:
-    """What pays by itself: the subscription's own payment method, or its customer's."""
+    """The payment method that Stripe charges by itself: the subscription's own, or else its customer's."""
     settings = store.get("customer", subscription["customer"])["invoice_settings"]
     saved: str | None = subscription["default_payment_method"] or settings["default_payment_method"]
     return saved
 
 
 def set_status(store: Store, subscription: Object, status: str) -> Object:
-    """What Stripe's settings or a person at Stripe make of it: paused, unpaid, active again."""
+    """Sets the status that Stripe's settings or a person at Stripe choose: paused, unpaid, active again."""
     check_live(subscription)
     subscription["status"] = status
     store.emit(f"customer.subscription.{'paused' if status == 'paused' else 'updated'}", subscription)

@@ -1,4 +1,4 @@
-"""What time brings: every moment at which something becomes due at Stripe, and what happens then."""
+"""Moves Stripe's time: finds every moment at which something becomes due, and does what is due."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,7 +13,7 @@ _FIRST_PAYMENT = 23 * HOUR
 
 
 def advance(store: Store, clock: Clock, seconds: float) -> int:
-    """Moves the clock, and at each moment on the way does what is due. How many things happened."""
+    """Moves the clock forward and does everything that becomes due. Returns how many actions were due."""
     until = clock() + seconds
     happened = 0
     while True:
@@ -21,7 +21,7 @@ def advance(store: Store, clock: Clock, seconds: float) -> int:
         if act is None or moment > until:
             break
         clock.move_to(moment)
-        with suppress(ApiError):  # a card is declined: what follows from that has happened
+        with suppress(ApiError):  # the card was declined; the failure is already applied
             act()
         happened += 1
     clock.move_to(until)
@@ -31,7 +31,7 @@ def advance(store: Store, clock: Clock, seconds: float) -> int:
 def _due(store: Store) -> Iterator[Due]:
     for session in store.all("checkout.session", status="open"):
         yield session["expires_at"], _on(checkout.expire_checkout, store, session)
-    # Objects that were brought in without their customer stand still.
+    # For objects that were added without their customer, nothing becomes due.
     for subscription in store.all("subscription"):
         if store.find(subscription["customer"]):
             yield from _of_subscription(store, subscription)
@@ -47,19 +47,22 @@ def _on(act: Callable[..., object], *arguments: object) -> Callable[[], object]:
     return lambda: act(*arguments)
 
 
-def _of_subscription(store: Store, thing: Object) -> Iterator[Due]:
-    status = thing["status"]
+def _of_subscription(store: Store, subscription: Object) -> Iterator[Due]:
+    status = subscription["status"]
     if status == "incomplete":
-        yield thing["created"] + _FIRST_PAYMENT, _on(periods.expire, store, thing)
+        yield subscription["created"] + _FIRST_PAYMENT, _on(periods.expire, store, subscription)
     if status in (*subscriptions.ENDED, "incomplete", "paused"):
         return
-    if thing["cancel_at"]:
-        yield thing["cancel_at"], _on(subscriptions.cancel_subscription, store, thing)
-    if status == "trialing" and not thing.get("_trial_noticed"):
-        yield thing["trial_end"] - subscriptions.TRIAL_NOTICE, _on(subscriptions.notice_trial, store, thing)
-    end = thing["items"]["data"][0]["current_period_end"]
-    if not thing["cancel_at"] or thing["cancel_at"] > end:
-        yield end, lambda: periods.renew(store, thing, later=True)
+    if subscription["cancel_at"]:
+        yield subscription["cancel_at"], _on(subscriptions.cancel_subscription, store, subscription)
+    if status == "trialing" and not subscription.get("_trial_noticed"):
+        yield (
+            subscription["trial_end"] - subscriptions.TRIAL_NOTICE,
+            _on(subscriptions.notice_trial, store, subscription),
+        )
+    end = subscription["items"]["data"][0]["current_period_end"]
+    if not subscription["cancel_at"] or subscription["cancel_at"] > end:
+        yield end, lambda: periods.renew(store, subscription, later=True)
 
 
 def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
@@ -75,7 +78,7 @@ def _finalize(store: Store, invoice: Object) -> None:
 
 
 def _try(store: Store, invoice: Object) -> None:
-    """Nothing is tried for a subscription that is over or unpaid: its invoices wait for a person."""
+    """Charges the invoice, unless its subscription has ended or is unpaid: then the invoice waits for a person."""
     subscription = invoices.subscription_of(store, invoice)
     intent = invoices.intent_of(store, invoice)
     invoice["next_payment_attempt"] = None
@@ -87,7 +90,7 @@ def _try(store: Store, invoice: Object) -> None:
 
 
 def _settle(store: Store, intent: Object) -> None:
-    del intent["_settles_at"]  # asked once, whatever comes of it
+    del intent["_settles_at"]  # the bank answers only once, whatever the result
     session = _session_of(store, intent)
     if session:
         checkout.settle_checkout(store, session, paid=intent["_pays"])

@@ -1,4 +1,4 @@
-"""Stripe Checkout: the page of a session, the bank's question, and the way back to the app."""
+"""Stripe Checkout: the page of a session, the bank's question, and the redirect back to the app."""
 
 from typing import Final
 
@@ -52,7 +52,7 @@ def _confirm(visit: Visit, id: str) -> Response:
 
 
 def _reload(visit: Visit, id: str) -> Response:
-    """The bank's question was asked in answer to a form; who comes back to its address begins again."""
+    """Redirects to the first page, because the page with the bank's question exists only as an answer to a form."""
     return redirect(_address(_session(visit, id)), 303)
 
 

@@ -1,4 +1,4 @@
-"""What the hosted pages share: the visit, the card form, prices in words, links that may be followed."""
+"""The shared parts of the hosted pages: the visit, the card form, texts for prices, and safe links."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -23,7 +23,7 @@ class Visit(NamedTuple):
     request: Request
 
     def field(self, name: str) -> str:
-        """One of the form that was sent; empty when it is not there."""
+        """A field of the sent form. It is empty if the form does not have it."""
         return self.request.form.get(name, "")
 
 
@@ -31,7 +31,7 @@ class Visit(NamedTuple):
 
 
 def chosen(visit: Visit) -> str:
-    """The name of the test card that was entered. Raises `ApiError`."""
+    """The name of the test card that the customer entered. Raises `ApiError`."""
     return known(BANK if visit.field("method") == "bank" else named_by(visit.field("card")))
 
 
@@ -42,13 +42,13 @@ def known(name: str | None) -> str:
 
 
 def entry(visit: Visit) -> Object:
-    """What the card form shows: as it was sent, so that after an error it is there to be corrected."""
+    """The values of the card form. They are those that the customer sent, so after an error they can be corrected."""
     card, bank = visit.field("card") or FIRST_CARD, visit.field("method") == "bank"
     return {"cards": _cards(), "card": card, "bank": bank}
 
 
 def _cards() -> dict[str, str]:
-    """Number -> what the card does. Some have several names."""
+    """Number -> the effect of the card. Some cards have several names, but only one number."""
     return {_spaced(card.number): card.label for name, card in CARDS.items() if name != BANK}
 
 
@@ -57,7 +57,7 @@ def _spaced(number: str) -> str:
 
 
 def confirmation(action: str, text: str, name: str = "") -> Response:
-    """The bank's question. It is asked on a page of its own, as at Stripe, and answered to `action`."""
+    """The page with the bank's question, which is a page of its own as at Stripe. It sends the answer to `action`."""
     return page("confirm.html", action=action, text=text, name=name)
 
 
@@ -65,11 +65,11 @@ def agreed(visit: Visit) -> bool:
     return visit.field("answer") == "yes"
 
 
-# -- what is due
+# -- due invoices
 
 
 def under_way(store: Store, invoice: Object) -> bool:
-    """Whether a bank has yet to answer: paying a second time would be refused."""
+    """Whether a bank must still answer. A second payment is refused until then."""
     intent = invoices.intent_of(store, invoice)
     return intent is not None and intent["status"] == "processing"
 
@@ -78,7 +78,7 @@ def payable(store: Store, invoice: Object) -> bool:
     return invoice["status"] == "open" and invoice["amount_remaining"] > 0 and not under_way(store, invoice)
 
 
-# -- words
+# -- texts
 
 
 def product_name(store: Store, price: Object | None) -> str:
@@ -87,7 +87,7 @@ def product_name(store: Store, price: Object | None) -> str:
 
 
 def per(amount: int, price: Object) -> str:
-    """An amount of the price, with how often it is paid: `49.00 USD per month`."""
+    """An amount with the interval of the price: `49.00 USD per month`."""
     text, every = money(amount, price["currency"]), price["recurring"]
     if not every:
         return text
@@ -103,12 +103,15 @@ def done(title: str, text: str, status: int = 200, *, link: str = "", link_text:
 
 
 def web_link(url: str | None) -> str:
-    """The address, if it is one of the web; a `javascript:` address would run in this page."""
+    """The address if it is a web address, else an empty text. A `javascript:` address would run in this page."""
     return url if url and urlsplit(url).scheme in ("http", "https") else ""
 
 
 def local_link(url: str) -> str:
-    """The address, if it is on this machine. Anyone can write a query, so no other place is linked from one."""
+    """The address if it is on this machine, else an empty text.
+
+    The address comes from the query, which anyone can write. So a link from it must not lead to another machine.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:

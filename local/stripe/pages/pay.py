@@ -1,4 +1,4 @@
-"""Paying what is due: the hosted page of an invoice, and the page for a PaymentIntent's client secret."""
+"""The pages for payments: the hosted page of an invoice, and the page for a PaymentIntent's client secret."""
 
 import hmac
 from typing import Final
@@ -51,7 +51,7 @@ def _pay_invoice(visit: Visit, id: str) -> Response:
 
 
 def _confirm_invoice(visit: Visit, id: str) -> Response:
-    """A refusal is a failed attempt, with what follows for the invoice and its subscription."""
+    """Takes the bank's answer. A refusal is a failed attempt and changes the invoice and its subscription."""
     invoice = visit.store.get("invoice", id)
     intent = invoices.intent_of(visit.store, invoice)
     if intent is None or intent["status"] != "requires_action":
@@ -87,7 +87,7 @@ def _line(store: Store, line: Object) -> tuple[str, int]:
     return " · ".join(filter(None, texts)) or "Item", line["amount"]
 
 
-# -- client secrets
+# -- the page for a client secret
 
 
 def _show(visit: Visit, id: str) -> Response:
@@ -119,7 +119,10 @@ def _confirm(visit: Visit, id: str) -> Response:
 
 
 def _intent(visit: Visit, id: str) -> Object:
-    """Whoever has the secret may pay; to anyone else the PaymentIntent is not there. Raises `ApiError`."""
+    """The PaymentIntent, if the request has its client secret.
+
+    Otherwise raises `ApiError`, a 404, as if the PaymentIntent did not exist.
+    """
     intent = visit.store.get("payment_intent", id)
     secret = visit.request.args.get("client_secret", "")
     if not hmac.compare_digest(secret.encode(), intent["client_secret"].encode()):

@@ -16,7 +16,7 @@ from local.stripe.errors import ApiError, declined, invalid, missing
 from local.stripe.pages.components import Route, Visit, chosen, entry, payable, per, product_name, web_link
 from local.web import day, money, page
 
-# What can be changed: a subscription that is not paid for yet can only be paid.
+# Subscriptions with these statuses cannot be changed. An incomplete one can only be paid.
 _FIXED: Final = (*ENDED, "incomplete")
 
 
@@ -31,7 +31,7 @@ class Portal(NamedTuple):
 
     @property
     def features(self) -> Object | None:
-        """What the session's configuration allows; None: everything, as a default that was saved in the dashboard."""
+        """The features of the session's configuration. None means that the default configuration allows everything."""
         configuration = self.store.find(self.session["configuration"])
         return None if configuration is None or configuration["is_default"] else configuration["features"]
 
@@ -43,7 +43,7 @@ class Portal(NamedTuple):
             raise invalid("This portal does not offer that.")
 
     def all(self, kind: str) -> list[Object]:
-        """The customer's own, newest first."""
+        """The customer's own objects of this kind, newest first."""
         return self.store.all(kind, customer=self.customer["id"])
 
 
@@ -57,7 +57,10 @@ def _show(visit: Visit, id: str) -> Response:
 
 
 def _changing(act: Callable[[Portal, str], None]) -> Callable[..., Response]:
-    """A form's answer: back to the page, which shows the change, or the page with what was refused."""
+    """Makes the handler of a form.
+
+    It redirects to the page, which shows the change. After an error, it answers with the page and the message.
+    """
 
     def answer(visit: Visit, id: str, subscription: str = "") -> Response:
         portal = _portal(visit, id)
@@ -90,7 +93,7 @@ def _change_plan(portal: Portal, id: str) -> None:
 
 
 def _cancel(portal: Portal, id: str) -> None:
-    """By the moment, as Stripe's portal does: `cancel_at` is set and `cancel_at_period_end` stays false."""
+    """Like Stripe's portal, it sets `cancel_at` to a moment. `cancel_at_period_end` stays false."""
     portal.check_allowed("subscription_cancel")
     subscription = _own(portal, id)
     ends = portal.visit.field("cancel_at_period_end") == "true"
@@ -107,7 +110,7 @@ def _own(portal: Portal, id: str) -> Object:
 
 
 def _offered(portal: Portal, subscription: Object) -> list[Object]:
-    """The plans that are sold here, by name and price. A subscription keeps its currency."""
+    """The plans to which this subscription can switch, by name and price. It cannot change its currency."""
     if not portal.allows("subscription_update"):
         return []
     sold = portal.store.all("price", active=True, type="recurring", currency=subscription["currency"])
@@ -118,7 +121,10 @@ def _offered(portal: Portal, subscription: Object) -> list[Object]:
 
 
 def _save_card(portal: Portal, _: str) -> None:
-    """For the customer and for each subscription, whose own payment method would come before the customer's."""
+    """Saves the payment method for the customer and for each subscription.
+
+    A subscription needs it too, because its own payment method would come before the customer's.
+    """
     portal.check_allowed("payment_method_update")
     name = chosen(portal.visit)
     _check_savable(name)
@@ -130,7 +136,7 @@ def _save_card(portal: Portal, _: str) -> None:
 
 
 def _check_savable(name: str) -> None:
-    """Stripe tries a card before it keeps it, all but those that are made to fail later."""
+    """Stripe tests a card before it saves it, except for the cards in SAVABLE. Raises `ApiError` if the test fails."""
     outcome = CARDS[name].outcome
     if outcome not in ("paid", "processing", "action") and name not in SAVABLE:
         error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
@@ -149,28 +155,28 @@ def _page(portal: Portal, status: int = 200, alert: str = "") -> Response:
         "alert": alert,
         "action": _address(portal),
         "who": portal.customer["name"] or portal.customer["email"] or portal.customer["id"],
-        "subscriptions": [_subscription(portal, thing) for thing in portal.all("subscription")],
+        "subscriptions": [_subscription(portal, subscription) for subscription in portal.all("subscription")],
         "saved": _saved(portal),
-        "invoices": [_invoice(portal, thing) for thing in portal.all("invoice")],
+        "invoices": [_invoice(portal, invoice) for invoice in portal.all("invoice")],
         "allows": portal.allows,
         "back": web_link(portal.session["return_url"]),
     }
     return page("portal.html", status, **values, **entry(portal.visit))
 
 
-def _subscription(portal: Portal, thing: Object) -> Object:
-    item, fixed = thing["items"]["data"][0], thing["status"] in _FIXED
+def _subscription(portal: Portal, subscription: Object) -> Object:
+    item, fixed = subscription["items"]["data"][0], subscription["status"] in _FIXED
     price = item["price"]
-    plans = [] if fixed else [_plan(portal, offer) for offer in _offered(portal, thing)]
+    plans = [] if fixed else [_plan(portal, offer) for offer in _offered(portal, subscription)]
     return {
-        "id": thing["id"],
+        "id": subscription["id"],
         "name": product_name(portal.store, price),
         "each": per(price["unit_amount"], price),
         "quantity": item["quantity"],
-        "status": thing["status"],
-        "when": _when(thing),
+        "status": subscription["status"],
+        "when": _when(subscription),
         "fixed": fixed,
-        "ending": bool(thing["cancel_at"]),
+        "ending": bool(subscription["cancel_at"]),
         "price": price["id"],
         "plans": plans,
     }
@@ -181,15 +187,15 @@ def _plan(portal: Portal, price: Object) -> Object:
     return {"id": price["id"], "text": text}
 
 
-def _when(thing: Object) -> str:
-    if thing["status"] in ENDED:
-        return f"Ended on {day(thing['ended_at'])}" if thing["ended_at"] else "Ended"
-    if thing["cancel_at"]:
-        return f"Ends on {day(thing['cancel_at'])}"
-    if thing["status"] == "incomplete":
+def _when(subscription: Object) -> str:
+    if subscription["status"] in ENDED:
+        return f"Ended on {day(subscription['ended_at'])}" if subscription["ended_at"] else "Ended"
+    if subscription["cancel_at"]:
+        return f"Ends on {day(subscription['cancel_at'])}"
+    if subscription["status"] == "incomplete":
         return "Waits for its first payment"
-    verb = "Trial ends on" if thing["status"] == "trialing" else "Renews on"
-    return f"{verb} {day(_period_end(thing))}"
+    verb = "Trial ends on" if subscription["status"] == "trialing" else "Renews on"
+    return f"{verb} {day(_period_end(subscription))}"
 
 
 def _period_end(subscription: Object) -> int:
@@ -202,7 +208,10 @@ def _words(status: str) -> str:
 
 
 def _saved(portal: Portal) -> str:
-    """What pays the next invoice: Checkout saves a card for the subscription, the portal for the customer too."""
+    """Describes the payment method for the next invoice.
+
+    Checkout saves a card only for the subscription. The portal saves it for the customer too.
+    """
     names = [(portal.customer.get("invoice_settings") or {}).get("default_payment_method")]
     names += [subscription["default_payment_method"] for subscription in _live(portal)]
     method = next((portal.store.find(name) for name in names if name), None)
@@ -212,14 +221,14 @@ def _saved(portal: Portal) -> str:
     return f"{details.get('brand', 'bank account').capitalize()} ending in {details['last4']}"
 
 
-def _invoice(portal: Portal, thing: Object) -> Object:
+def _invoice(portal: Portal, invoice: Object) -> Object:
     return {
-        "id": thing["id"],
-        "number": thing["number"] or "Draft",
-        "date": day(thing["created"]),
-        "total": money(thing["total"], thing["currency"]),
-        "status": thing["status"],
-        "payable": payable(portal.store, thing),
+        "id": invoice["id"],
+        "number": invoice["number"] or "Draft",
+        "date": day(invoice["created"]),
+        "total": money(invoice["total"], invoice["currency"]),
+        "status": invoice["status"],
+        "payable": payable(portal.store, invoice),
     }
 
 

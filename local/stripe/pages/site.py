@@ -1,4 +1,4 @@
-"""The pages that a customer sees at Stripe: Checkout, the portal, hosted invoices, and paying by a client secret."""
+"""The pages that a customer sees at Stripe: Checkout, the portal, hosted invoices, and payment with a client secret."""
 
 from functools import cache
 from http import HTTPStatus
@@ -20,7 +20,7 @@ _ROUTES: Final = (*pages_checkout.ROUTES, *pages_portal.ROUTES, *pages_pay.ROUTE
 
 
 class Pages:
-    """A page holds the account's lock while it acts, as a call of the API does. An error is a page too."""
+    """A page holds the account's lock while it acts, like an API call. An error is a page too."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
