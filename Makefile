@@ -62,10 +62,10 @@ types-of-events: setup ## The Stripe event types that are handled, one a line
 	@$(BIN)/python -c 'from billing.replica.effects import EFFECTS; print(*EFFECTS, sep="\n")'
 
 test: setup ## All tests, some eight minutes (what is not there for some of them is told); some: make test TESTS=tests/unit
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 pictures: setup ## The pictures of the README, by the tests that use the pages in Chromium
-	@PICTURES=docs/images $(BIN)/pytest tests/e2e/test_browser.py
+	@PICTURES=docs/images $(BIN)/pytest tests/e2e/browser
 
 torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again; WORKERS=3
 	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))

@@ -13,8 +13,6 @@ from local.commands import seed
 from local.stack import Stack
 from local.template import ROOT
 
-pytestmark = pytest.mark.xdist_group("console")
-
 TIMEOUT = 600  # seconds; a busy machine is no reason to give up
 
 

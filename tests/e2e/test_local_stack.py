@@ -18,8 +18,6 @@ from local.aws.runtime import FunctionError, Runtime
 from local.stack import Stack
 from local.template import ROOT
 
-pytestmark = pytest.mark.xdist_group("local-stack")
-
 TIMEOUT = 600  # seconds; a busy machine is no reason to give up
 CHECKOUT = "stripe/checkout?tenantId=550e8400&planId=plan-pro"
 

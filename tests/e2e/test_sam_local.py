@@ -39,7 +39,7 @@ def _docker() -> str:
 
 
 REASON = _docker()
-pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON), pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON)]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,6 @@ TRIGGERS = {
 UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid", "refund.failed", "refund.updated"}
 
 pytestmark = [
-    pytest.mark.xdist_group("stripe-cli"),
     pytest.mark.skipif(not shutil.which("npm"), reason="Stripe's CLI comes by npm, which is not there"),
 ]
 

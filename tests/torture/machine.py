@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -22,6 +21,7 @@ from billing.adapters.table import keys
 from billing.announce import publisher as publish
 from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
+from billing.errors import AwsUnavailable
 from billing.replica.effects import EFFECTS
 from local.stripe.api import checkout as api_checkout
 from local.stripe.api import lists
@@ -41,7 +41,7 @@ INVOICE = "inv-own"
 DUE = 9000
 SUBSCRIPTIONS = 3
 NEVER_KEPT = -1  # days
-FAULTS = {"ClientError", "Contention", "StripeUnavailable", "StripeFailed"}
+FAULTS = {"AwsUnavailable", "Contention", "StripeUnavailable", "StripeFailed"}
 
 gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
 which = st.integers(0, 30)
@@ -273,7 +273,7 @@ class Life(RuleBasedStateMachine):
 
     def _reconcile(self) -> None:
         figures["reconciliations"] += 1
-        with suppress(ClientError):
+        with suppress(AwsUnavailable):
             self._report(self.harness.world.run("reconcile_stripe", {}))
 
     def _report(self, report: Object) -> None:

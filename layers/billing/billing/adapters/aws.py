@@ -34,11 +34,12 @@ def calling(service: str) -> Iterator[None]:
     except (BotoCoreError, ClientError) as error:
         if not passes(error):
             raise
-        logger.warning("AWS call failed", extra={"service": service, "error": _name(error)})
-        raise unavailable(service) from error
+        raise unavailable(service, _name(error)) from error
 
 
-def unavailable(service: str) -> AwsUnavailable:
+def unavailable(service: str, error: str) -> AwsUnavailable:
+    """To be raised. `error` is for the log: AWS's code, or the name of botocore's exception."""
+    logger.warning("AWS call failed", extra={"service": service, "error": error})
     return AwsUnavailable(f"{service} does not answer at the moment; try again.", retry_after=RETRY_AFTER_SECONDS)
 
 

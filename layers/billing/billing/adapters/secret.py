@@ -48,8 +48,9 @@ class SecretStore:
         try:
             value = self._provider.get(self._arn, transform="json", max_age=CACHE_SECONDS, force_fetch=force)
         except (GetParameterError, TransformParameterError) as error:
-            if aws.passes(error.__cause__ or error.__context__):  # Powertools raises without a cause
-                raise aws.unavailable("Secrets Manager") from error
+            cause = error.__cause__ or error.__context__  # Powertools raises without a cause
+            if aws.passes(cause):
+                raise aws.unavailable("Secrets Manager", type(cause).__name__) from error
             raise Misconfigured("The Stripe secret cannot be read.") from error
         return parse(value)
 

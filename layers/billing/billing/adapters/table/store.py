@@ -58,7 +58,7 @@ class Table:
             pending = answer["UnprocessedKeys"].get(self.name, {}).get("Keys", [])
             if not pending:
                 return found
-        raise aws.unavailable(_SERVICE)
+        raise aws.unavailable(_SERVICE, "unprocessed items")
 
     def get[E: Entity](self, kind: type[E], key: Key) -> E | None:
         raw = self._call("get_item", TableName=self.name, Key=items.dump(key._asdict()), ConsistentRead=True)
@@ -290,7 +290,7 @@ class Table:
             puts = answer["UnprocessedItems"].get(self.name, [])
             if not puts:
                 return
-        raise aws.unavailable(_SERVICE)
+        raise aws.unavailable(_SERVICE, "unprocessed items")
 
 
 def on_revision(revision: int) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""What a person does on the pages, as the tests of several files need it."""
+
+import os
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from local.stack import Stack
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PICTURES = os.environ.get("PICTURES")
+PLATFORM_SECONDS = 300  # for a webhook to arrive and be applied, and for a cold function, on a busy machine
+GOOD, DECLINED, ASKS, FAILS_LATER = "4242 4242 4242 4242", "4000000000000002", "4000002760003184", "4000000000000341"
+
+expect.set_options(timeout=PLATFORM_SECONDS * 1000)
+
+
+def picture(page: Page, name: str, height: int = 960) -> None:
+    if PICTURES:
+        size = page.viewport_size
+        page.set_viewport_size({"width": 1440 if height == 960 else 1100, "height": height})
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+        assert size
+        page.set_viewport_size(size)
+
+
+def subscribe(page: Page, tenant: str, plan: str = "plan-starter", card: str = GOOD) -> None:
+    page.locator("#new-tenant-id").fill(tenant)
+    page.locator("#new-tenant-plan").select_option(plan)
+    page.get_by_role("button", name="Start its checkout").click()
+    page.get_by_label("Card number").fill(card)
+    page.get_by_role("button", name="Subscribe").click()
+
+
+def badge(page: Page, tenant: str, status: str) -> None:
+    found = page.locator(f"#tenant-{tenant} .badge").first
+    expect(found).to_have_text(status)
+
+
+def portal(page: Page, stack: Stack, tenant: str) -> None:
+    page.goto(stack.api_url)
+    page.locator(f"#tenant-{tenant}").get_by_role("button", name="Customer portal").click()
+    expect(page.get_by_role("heading", name="Your billing")).to_be_visible()

@@ -1,0 +1,105 @@
+"""What an operator sees in a real browser: time passes, days are bad, and the console follows and can be used."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from local.stack import Stack
+from tests.e2e.browser.steps import CHROMIUM, FAILS_LATER, PICTURES, PLATFORM_SECONDS, badge, picture, portal, subscribe
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the pages are not tried in a browser"),
+]
+
+
+def test_time_renews_and_a_card_that_fails_is_seen(page: Page, stack: Stack) -> None:
+    subscribe(page, "late")
+    badge(page, "late", "ACTIVE")
+    portal(page, stack, "late")
+    page.get_by_label("Card number").fill(FAILS_LATER)
+    page.get_by_role("button", name="Save payment method").click()
+    page.goto(stack.api_url)
+    page.locator("#days").fill("32")
+    page.get_by_role("button", name="Advance").click()
+    expect(page.locator("#tenant-late")).to_contain_text("OVERDUE")
+    expect(page.locator("#tenant-late")).to_contain_text("past_due")
+
+
+def test_a_bad_day_is_made_and_survived(page: Page, stack: Stack) -> None:
+    page.locator("#copies").select_option("2")
+    page.get_by_label("Shuffled").check()
+    page.get_by_role("button", name="Set the weather").click()
+    expect(page.locator("#forecast")).to_contain_text("2 copies")
+    page.get_by_role("button", name="Roll").click()
+    expect(page.locator("#note")).to_contain_text("rolled")
+    subscribe(page, "storm", "plan-pro")
+    badge(page, "storm", "ACTIVE")
+    expect(page.locator("#live")).to_contain_text("storm")
+    expect(page.locator("#status")).not_to_contain_text("received")
+    assert stack.wait_until_announced(PLATFORM_SECONDS)
+    heard = {said["id"]: (said["type"], said.get("subscriptionId")) for said in stack.announcements}
+    created = [one for one in heard.values() if one[0] == "subscription.created"]
+    assert len(created) == len(set(created)), "announced twice, under two ids"
+    picture(page, "console")
+
+
+def test_what_was_lost_is_found_and_announced(page: Page) -> None:
+    page.locator("#copies").select_option("1")
+    page.locator("#lost").select_option(label="all")
+    page.get_by_role("button", name="Set the weather").click()
+    subscribe(page, "lost")
+    expect(page.locator("#timeline")).to_contain_text("lost on the way")
+    badge(page, "lost", "PENDING")
+    page.locator("#lost").select_option(label="none")
+    page.get_by_role("button", name="Set the weather").click()
+    found = page.locator("#tenant-lost .badge").first
+    for _ in range(3):  # a run that another one is in the way of, the hourly one say, leaves the rest to that
+        page.get_by_role("button", name="Compare with Stripe").click()
+        with suppress(AssertionError):
+            expect(found).to_have_text("ACTIVE", timeout=PLATFORM_SECONDS * 1000 / 3)
+            break
+    badge(page, "lost", "ACTIVE")
+    told = page.locator("#announcements li").filter(has_text="tenant.activated").filter(has_text="lost")
+    expect(told).to_have_count(1)
+
+
+def test_dark_and_narrow(browser: Browser, stack: Stack) -> None:
+    context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(stack.api_url)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / "console-dark.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+        "the page is wider than the phone"
+    )
+    context.close()
+
+
+def test_without_javascript(browser: Browser, stack: Stack) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(stack.api_url)
+    subscribe(page, "plain")
+    page.goto(stack.api_url)
+    expect(page.locator("#tenant-plain")).to_be_visible()
+    context.close()
+
+
+UNNAMED = """[...document.querySelectorAll('input:not([type=hidden]), select, button, a[href]')].filter(e =>
+  !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim()).map(e => e.outerHTML)"""
+
+
+def test_every_control_has_a_name_and_can_be_reached(page: Page, stack: Stack) -> None:
+    """A screen reader must have something to say, and the first stop of the Tab key leads to the content."""
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    subscribe(page, "named")
+    badge(page, "named", "ACTIVE")
+    portal(page, stack, "named")
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
