@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 from unittest.mock import patch
 
@@ -54,7 +55,10 @@ def _dynamodb(call: Callable[..., Any]) -> Callable[..., Any]:
             call(client, operation, params)
         if fault is Fault.KILL_AFTER:
             raise Killed
-        raise ClientError({"Error": {"Code": _CODES.get(fault, "InternalServerError"), "Message": ""}}, operation)
+        code = _CODES.get(fault, "InternalServerError")
+        status = HTTPStatus.BAD_REQUEST if fault is Fault.THROTTLED else HTTPStatus.INTERNAL_SERVER_ERROR
+        answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, operation)
 
     return called
 
