@@ -1,9 +1,10 @@
-"""How long a function's process takes to import its handler, from the layer that `make build` made.
+"""Measures how long each function needs to import its handler from the layer that `make build` makes.
 
     make build && python benchmarks/cold_start.py
 
-Median of several starts, less what an empty Python takes; with the layer's .pyc files, and without as `sam build` alone
-leaves it. Lambda's own start of the sandbox comes on top.
+A result is the median of several starts, minus the start time of an empty Python process. The first column uses the
+layer with its .pyc files. The second column uses the layer without them: this is what `sam build` alone makes. The time
+that Lambda needs to start its sandbox comes on top.
 """
 
 import os
@@ -22,7 +23,7 @@ STARTS = 9
 
 
 def start(path: Path, statement: str) -> float:
-    """Milliseconds of one process."""
+    """Runs the statement in a new process. Returns the time in milliseconds."""
     environment = {
         "PATH": os.defpath,
         "PYTHONPATH": str(path),

@@ -26,7 +26,7 @@ from typing import Any, Final, Self
 import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from billing.domain.caller import ADMIN_SCOPE
+from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.replica.effects import EFFECTS
 from billing.settings import DEFAULT_STRIPE_API_BASE
 from local import template, tokens
@@ -248,7 +248,7 @@ class Stack:
             "TABLE_NAME": template.TABLE_NAME,
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
             "TOKEN": self.token("550e8400"),
-            "ADMIN_TOKEN": self.token(None, ADMIN_SCOPE),
+            "ADMIN_TOKEN": self.token(None, DEFAULT_ADMIN_SCOPE),
         }
         _write_private(self.state / "stack.env", "".join(f"{name}={value}\n" for name, value in shell.items()))
         inside = {name: value.replace(LOOPBACK, HOST_OF_CONTAINERS) for name, value in self.environment.items()}

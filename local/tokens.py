@@ -9,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from billing.domain.caller import ADMIN_SCOPE
+from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from local.template import ROOT
 
 STATE: Final = ROOT / ".local"
@@ -56,4 +56,4 @@ if __name__ == "__main__":
     parser.add_argument("tenant", nargs="?", help="the tenant's id; without it, the token is for an operator")
     parser.add_argument("--admin", action="store_true", help="with the scope billing:admin")
     arguments = parser.parse_args()
-    print(issue(arguments.tenant, scope=ADMIN_SCOPE if arguments.admin or not arguments.tenant else ""))
+    print(issue(arguments.tenant, scope=DEFAULT_ADMIN_SCOPE if arguments.admin or not arguments.tenant else ""))

@@ -23,13 +23,13 @@ from tests.world import WEBHOOK_SECRET, World
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Two busy cores make slow draws; a deadline would measure the machine.
+# When both cores are busy, drawing an example is slow. A deadline would then measure the machine, not the code.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("project")
 
 
-# The longest files first, so that at the end no worker waits long for the other one. (pytest-xdist hands out whole
-# files: its groups do nothing with pytest 9.)
+# The longest files run first, so that no worker waits long for the other one at the end. (pytest-xdist gives a whole
+# file to a worker, because its groups do not work with pytest 9.)
 _LONGEST = ("e2e/test_sam_local", "torture/", "e2e/browser/", "e2e/")
 
 
@@ -41,7 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Served:
-    """One server a process, which each test gives its own application: a server takes longer to start than a test."""
+    """One server for the whole process. Each test gives it its own application.
+
+    One server is enough, because starting a server takes longer than a test.
+    """
 
     def __init__(self) -> None:
         self.application: WSGIApplication | None = None
@@ -50,7 +53,7 @@ class Served:
         threading.Thread(target=self._listener.serve_forever, daemon=True).start()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        assert self.application, "a call outside of a test"
+        assert self.application, "a request came while no test was running"
         return self.application(environ, start_response)
 
 
@@ -61,7 +64,7 @@ def served() -> Served:
 
 @pytest.fixture
 def stripe_server() -> Iterator[tuple[Account, str]]:
-    """The stand-in and its address. Each of its answers must be one that Stripe could give."""
+    """Yields the stand-in and its address. Fails if the stand-in gave an answer that Stripe would not give."""
     account = Account("sk_test_local", "https://checkout.stripe.com")
     watched = openapi.Watched(StripeServer(account))
     server = served()
@@ -82,9 +85,9 @@ def world(stripe_server: tuple[Account, str], monkeypatch: pytest.MonkeyPatch) -
     account, address = stripe_server
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    # With one session for all tests, boto3 reads its models once.
+    # All tests use one session, so boto3 reads its models only once.
     with mock_aws(config={"core": {"reset_boto3_session": False}}):
-        # Without the stream: moto copies the table, and all that ever went down its stream, at every transaction.
+        # The table has no stream here: with one, moto copies the table and all stream records at every transaction.
         properties = {n: v for n, v in template.table().items() if n != "StreamSpecification"}
         client("dynamodb").create_table(**properties)
         value = json.dumps({"api-key": account.api_key, "webhook-secret": WEBHOOK_SECRET})

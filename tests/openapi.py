@@ -1,4 +1,4 @@
-"""Whether what the stand-in says is what Stripe's OpenAPI document says that Stripe says."""
+"""Checks the stand-in's answers and events against Stripe's OpenAPI document."""
 
 import functools
 import json
@@ -15,21 +15,24 @@ from local.stripe import document
 type Schema = dict[str, Any]
 
 
-def findings(thing: Any, schema: Schema) -> list[str]:
-    """What is wrong, in words; nothing for an object that Stripe could have sent."""
+def findings(value: Any, schema: Schema) -> list[str]:
+    """Lists what is wrong with the value. Returns an empty list if Stripe could have sent it."""
     return [
         f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
-        for error in _validator(str(schema.get("$ref")) if "$ref" in schema else _known(schema)).iter_errors(thing)
+        for error in _validator(str(schema.get("$ref")) if "$ref" in schema else _known(schema)).iter_errors(value)
     ]
 
 
 def of_event(event: Schema) -> list[str]:
-    thing = event["data"]["object"]
-    return findings(event, _component("event")) + findings(thing, _component(thing["object"]))
+    stripe_object = event["data"]["object"]
+    return findings(event, _component("event")) + findings(stripe_object, _component(stripe_object["object"]))
 
 
 def of_response(method: str, path: str, status: int, body: Any) -> list[str]:
-    """Nothing for a path that the document does not have: those are checked by the CLI that calls them."""
+    """Returns an empty list for a path that is not in the document.
+
+    The tests with Stripe's CLI check such paths, because the CLI calls them.
+    """
     for template, operations in _paths():
         if template.fullmatch(path):
             answers = operations[method.lower()]["responses"]
@@ -64,7 +67,7 @@ def _registry() -> Any:
 
 
 def _json_schema(node: Any) -> Any:
-    """OpenAPI 3.0's `nullable` in the words of JSON Schema, and references that find the document."""
+    """Rewrites OpenAPI 3.0 as JSON Schema: `nullable` becomes a type, and references point to the document."""
     if isinstance(node, list):
         return [_json_schema(one) for one in node]
     if not isinstance(node, dict):
@@ -77,13 +80,13 @@ def _json_schema(node: Any) -> Any:
 
 @functools.cache
 def _paths() -> list[tuple[re.Pattern[str], Schema]]:
-    # The exact ones first: /v1/invoices/create_preview is no invoice.
+    # Exact paths come first, because "create_preview" in /v1/invoices/create_preview is not the id of an invoice.
     ordered = sorted(document.load()["paths"].items(), key=lambda entry: entry[0].count("{"))
     return [(re.compile(re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(path))), entry) for path, entry in ordered]
 
 
 class Watched:
-    """A WSGI application that notes every answer of another that Stripe would not give."""
+    """Wraps another WSGI application and collects its answers that Stripe would not give."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -91,15 +94,15 @@ class Watched:
         self.answers = 0
 
     def __call__(self, environ: Any, start_response: Any) -> Iterator[bytes]:
-        told: list[str] = []
+        statuses: list[str] = []
 
         def started(status: str, headers: Any, *more: Any) -> Any:
-            told.append(status)
+            statuses.append(status)
             return start_response(status, headers, *more)
 
         body = b"".join(self._app(environ, started))
         path = environ["PATH_INFO"]
         if path.startswith("/v1/"):
             self.answers += 1
-            self.findings += of_response(environ["REQUEST_METHOD"], path, int(told[0][:3]), json.loads(body))
+            self.findings += of_response(environ["REQUEST_METHOD"], path, int(statuses[0][:3]), json.loads(body))
         return iter([body])

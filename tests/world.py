@@ -1,4 +1,4 @@
-"""The functions as Lambda would run them, in this process: real handlers, a real table of moto, the Stripe stand-in."""
+"""Runs the functions in this process: the real handlers, a table in moto and the Stripe stand-in."""
 
 import copy
 import json
@@ -52,17 +52,17 @@ class World:
     secret_arn: str
     functions: list[template.Function]
     handlers: dict[str, Handler] = field(default_factory=dict)
-    timeout: float | None = None  # seconds; as in the template
+    timeout: float | None = None  # in seconds; None means the timeout in the template
     routes: Map | None = None
 
-    # -- calling
+    # -- calls
 
     def invoke(self, name: str, event: dict[str, Any]) -> Answer:
         raw = self.run(name, event)
         return Answer(raw["statusCode"], json.loads(raw["body"]), raw["headers"])
 
     def run(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
-        """What the function returns, as Lambda would hand it on."""
+        """Invokes the function. Returns its result as JSON, as Lambda does."""
         function = next(f for f in self.functions if f.code.name == name)
         handler = self.handlers.setdefault(name, load(function.code, function.handler))
         context = Context("request-1", function.name, 512, time.time() + (self.timeout or function.timeout))
@@ -72,7 +72,7 @@ class World:
     def api(
         self, method: str, path: str, *, tenant: str | None = TENANT, admin: bool = False, **request: Any
     ) -> Answer:
-        """One call through the routes of the template, authorized as that tenant."""
+        """Sends one request through the routes of the template. The token names that tenant."""
         claims = {"sub": "user", "scope": "billing:admin" if admin else "", "tenant_id": tenant}
         built = EnvironBuilder(path=f"/api/v1/billing{path}", method=method, **request).get_environ()
         self.routes = self.routes or routes(self.functions)
@@ -87,14 +87,14 @@ class World:
         return self.api("POST", "/stripe/checkout", **{"tenant": for_tenant, "query_string": query, **more})
 
     def deliver(self, event: Object, secret: str = WEBHOOK_SECRET) -> Answer:
-        """As Stripe does: freshly signed."""
+        """Delivers the event with a new signature, as Stripe does."""
         return self.invoke("stripe_webhook", delivery(json.dumps(event).encode(), secret, clock.seconds()))
 
     def deliver_raw(self, signed: bytes, secret: str = WEBHOOK_SECRET, **changes: Any) -> Answer:
         return self.invoke("stripe_webhook", delivery(signed, secret, clock.seconds()) | changes)
 
     def deliver_new(self) -> list[Answer]:
-        """Every event that the stand-in made since the last call, in its order."""
+        """Delivers every event that the stand-in made since the last call, in the order of their creation."""
         return [self.deliver(event) for event in self.new_events()]
 
     def new_events(self) -> list[Object]:
@@ -102,7 +102,7 @@ class World:
         self.stripe.store.forget("event")
         return [event for event in events if event["type"] in EFFECTS]
 
-    # -- what is there
+    # -- content of the table
 
     def tenant(self, tenant_id: str = TENANT) -> Tenant | None:
         return self.table.tenant(tenant_id)
@@ -116,7 +116,7 @@ class World:
     def payment(self, intent_id: str, tenant_id: str = TENANT) -> Payment | None:
         return self.table.get(Payment, keys.payment(tenant_id, intent_id))
 
-    # -- bringing in
+    # -- preparation
 
     def price(self, price_id: str, amount: int = 4900, **values: Any) -> None:
         values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"} | values
@@ -141,7 +141,7 @@ class World:
         self.table.write([tenant], [Pointer(StripeId(customer_id), tenant_id=tenant_id)])
 
     def subscribe(self, outcome: str = "paid", **more: Any) -> Object:
-        """Checkout, and its completion at Stripe; no event is delivered. The session."""
+        """Starts a checkout and completes it at Stripe. Delivers no event. Returns the session."""
         session_id = self.checkout(**more).body["sessionUrl"].rsplit("/", 1)[1]
         session = self.stripe.store.get("checkout.session", session_id)
         return checkout.complete_checkout(self.stripe.store, session, METHODS[outcome])

@@ -9,7 +9,7 @@ from billing.pay.own_invoices import OwnInvoices
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     caller.administer()
     request = http.parse(event, CreateInvoice)
     invoice, created = OwnInvoices(bootstrap.table()).create(request)

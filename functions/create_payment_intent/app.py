@@ -10,6 +10,6 @@ from billing.pay.payment_intents import PaymentIntents
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, PayInvoice)
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     secret = PaymentIntents(bootstrap.table(), bootstrap.stripe()).client_secret(caller, request)
     return http.ok({"clientSecret": secret})

@@ -10,6 +10,6 @@ from billing.subscribe.checkout_return import CheckoutReturn
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, GetCheckout)
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     back = CheckoutReturn(bootstrap.table(), bootstrap.stripe(), bootstrap.decider())
     return http.ok(back.show(caller, request))

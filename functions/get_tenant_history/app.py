@@ -10,5 +10,5 @@ from billing.operate.history import History
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, GetTenantHistory)
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     return http.ok(History(bootstrap.table()).page(caller, request))

@@ -9,7 +9,7 @@ from billing.operate.event_records import EventRecords
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     caller.administer()
     request = http.parse(event, ListStripeEvents)
     return http.ok(EventRecords(bootstrap.table()).search(request))

@@ -10,6 +10,6 @@ from billing.subscribe.portal import Portal
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, OpenPortal)
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     portal = Portal(bootstrap.table(), bootstrap.stripe(), bootstrap.settings(), bootstrap.secrets())
     return http.ok({"portalUrl": portal.open_session(caller, request)})

@@ -9,7 +9,7 @@ from billing.subscribe.plans import Plans
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     caller.administer()
     request = http.parse(event, PutPlan)
     return http.ok(Plans(bootstrap.table(), bootstrap.stripe()).put(request))

@@ -9,7 +9,7 @@ from billing.operate.event_records import Replay
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     caller.administer()
     request = http.parse(event, OneStripeEvent)
     return http.ok(Replay(bootstrap.table(), bootstrap.stripe(), bootstrap.inbox()).replay(request))

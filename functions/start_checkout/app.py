@@ -10,6 +10,6 @@ from billing.subscribe.checkout import Checkout
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, StartCheckout)
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     checkout = Checkout(bootstrap.table(), bootstrap.stripe(), bootstrap.settings())
     return http.ok({"sessionUrl": checkout.start(caller, request)})

@@ -8,7 +8,7 @@ from billing.edge.parameters import Reconcile
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
-    caller = http.caller(event, bootstrap.settings().tenant_claim)
+    caller = http.caller(event, bootstrap.settings())
     caller.administer()
     request = http.parse(event, Reconcile)
     bootstrap.background().start({"dryRun": request.dry_run})

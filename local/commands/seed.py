@@ -11,7 +11,7 @@ import requests
 import stripe
 
 from billing.adapters.table.store import Table
-from billing.domain.caller import ADMIN_SCOPE
+from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
 from local import template
@@ -50,7 +50,7 @@ def seed(stack: Desk) -> str:
 
 def admin(stack: Desk, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Calls an admin endpoint of the stack. Raises `RuntimeError`, which contains the problem document."""
-    headers = {"Authorization": f"Bearer {stack.token(None, ADMIN_SCOPE)}"}
+    headers = {"Authorization": f"Bearer {stack.token(None, DEFAULT_ADMIN_SCOPE)}"}
     url = f"{stack.api_url}/api/v1/billing{path}"
     answer = requests.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
     if not answer.ok:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import requests
 
-from billing.domain.caller import ADMIN_SCOPE
+from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.ids import is_id
 from local.desk import Desk
 
@@ -89,7 +89,7 @@ class Actions:
 
     def _reconcile(self, form: Form, here: str) -> str:
         """Calls the API with an operator's token."""
-        headers = {"Authorization": f"Bearer {self._stack.token(None, ADMIN_SCOPE)}"}
+        headers = {"Authorization": f"Bearer {self._stack.token(None, DEFAULT_ADMIN_SCOPE)}"}
         _post(f"{self._stack.api_url}/api/v1/billing/stripe/reconcile", headers=headers)
         return back("controls", note="The table is being compared with Stripe; missed changes appear in a moment.")
 

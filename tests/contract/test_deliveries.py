@@ -1,4 +1,4 @@
-"""How the stand-in delivers, seen from an endpoint: signed, tried again, and on Stripe's worst days."""
+"""Checks how the stand-in delivers events: their signatures, retries, and faults like lost or repeated events."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ WAIT_SECONDS = 600
 
 @dataclass
 class Endpoint:
-    """Somebody's webhook endpoint; it answers with the statuses it is told to, then with 200."""
+    """A webhook endpoint. It answers with the given statuses first, and then with 200."""
 
     received: list[tuple[bytes, str]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ def endpoint(stripe_server: Served) -> Iterator[Endpoint]:
 
 
 def happen(served: Served, number: int = 1) -> list[str]:
-    """Makes that many events, and waits until they were delivered. Their ids."""
+    """Makes that many events and waits until they are delivered. Returns the ids of all events."""
     server, address = served
     for n in range(number):
         form = {"name": str(n)}
@@ -73,7 +73,7 @@ def test_an_event_is_signed_as_stripe_signs(stripe_server: Served, endpoint: End
     assert stripe.Webhook.construct_event(body, header, SECRET)["type"] == "customer.created"
 
 
-def test_what_is_not_taken_comes_again(stripe_server: Served, endpoint: Endpoint) -> None:
+def test_a_refused_event_is_delivered_again(stripe_server: Served, endpoint: Endpoint) -> None:
     endpoint.statuses = [500, 302]
     made = happen(stripe_server)
     assert endpoint.ids() == made * 3
@@ -85,7 +85,7 @@ def test_copies_and_disorder(stripe_server: Served, endpoint: Endpoint) -> None:
     made = happen(stripe_server, 12)
     assert Counter(endpoint.ids()) == dict.fromkeys(made, 2)
     first = list(dict.fromkeys(endpoint.ids()))
-    assert first != made, "twelve events, and in order"
+    assert first != made, "all twelve events arrived in order"
 
 
 def test_lost_events_never_come(stripe_server: Served, endpoint: Endpoint) -> None:
@@ -111,7 +111,7 @@ def test_an_endpoint_that_was_down(stripe_server: Served, endpoint: Endpoint) ->
     assert len(endpoint.received) == 1
 
 
-def test_a_rolled_secret_signs_beside_the_one_before(stripe_server: Served, endpoint: Endpoint) -> None:
+def test_a_rolled_secret_signs_together_with_the_old_one(stripe_server: Served, endpoint: Endpoint) -> None:
     answer = requests.post(f"{stripe_server[1]}/_control/webhook_secret", timeout=600).json()
     happen(stripe_server)
     [(body, header)] = endpoint.received

@@ -1,4 +1,7 @@
-"""A quarter at the stand-in, asked by Stripe's own SDK: what follows from what, and that every event is Stripe's."""
+"""Checks with Stripe's own SDK what happens at the stand-in as time passes.
+
+Every event must also match Stripe's OpenAPI document.
+"""
 
 from collections import Counter
 from typing import Any
@@ -17,7 +20,7 @@ DAY = 24 * 3600
 
 
 class Life:
-    """One customer and its subscription, at a stand-in whose clock can be moved."""
+    """One customer and its subscription at the stand-in. The test can move the clock of the stand-in."""
 
     def __init__(self, server: Account, address: str) -> None:
         self.server = server
@@ -48,11 +51,11 @@ class Life:
         requests.post(f"{self.address}/_control/clock", {"days": str(days)}, timeout=600).raise_for_status()
 
     def invoices(self) -> list[Object]:
-        """Oldest first."""
+        """Returns the invoices, oldest first."""
         return [invoice.to_dict() for invoice in self.api.invoices.list({"limit": 100}).data][::-1]
 
     def events(self) -> list[str]:
-        """The types, oldest first."""
+        """Returns the types of the events, oldest first."""
         return [event["type"] for event in self.server.store.all("event")][::-1]
 
 
@@ -121,7 +124,7 @@ def test_a_first_charge_that_fails_leaves_it_incomplete_for_a_day(life: Life) ->
     assert [i["status"] for i in life.invoices()] == ["void"]
 
 
-def test_nothing_begins_that_nobody_can_pay(life: Life) -> None:
+def test_a_customer_without_a_card_cannot_subscribe(life: Life) -> None:
     life.customer = life.api.customers.create({"name": "No card"}).id
     with pytest.raises(stripe.InvalidRequestError, match="no attached payment source"):
         life.subscribe()
@@ -174,7 +177,7 @@ def test_another_interval_begins_a_period_at_once(life: Life) -> None:
 
 
 def test_a_credit_pays_before_the_card(life: Life) -> None:
-    """Half of a dear month given back, more than the cheap one costs."""
+    """The credit for the rest of the expensive period is more than the price of the cheap one."""
     life.small, life.big = life.big, life.small
     made = life.subscribe()
     item = life.subscription(made)["items"]["data"][0]
@@ -187,11 +190,11 @@ def test_a_credit_pays_before_the_card(life: Life) -> None:
     assert life.api.customers.retrieve(life.customer).to_dict()["balance"] == last["total"]
 
 
-def test_cancelling_at_the_period_s_end(life: Life) -> None:
+def test_canceling_at_the_end_of_the_period(life: Life) -> None:
     made = life.subscribe()
     life.api.subscriptions.update(made, {"cancel_at_period_end": True})
-    thing = life.subscription(made)
-    assert thing["cancel_at"] == thing["items"]["data"][0]["current_period_end"]
+    subscription = life.subscription(made)
+    assert subscription["cancel_at"] == subscription["items"]["data"][0]["current_period_end"]
     life.advance(32)
     assert life.subscription(made)["status"] == "canceled"
     assert len(life.invoices()) == 1
@@ -249,7 +252,7 @@ def test_a_refund_and_a_dispute(life: Life) -> None:
     assert "charge.dispute.created" in life.events()
 
 
-def test_a_deleted_customer_takes_its_subscriptions_along(life: Life) -> None:
+def test_a_deleted_customer_ends_its_subscriptions(life: Life) -> None:
     made = life.subscribe()
     assert life.api.customers.delete(life.customer).to_dict() == {
         "id": life.customer,
@@ -266,7 +269,7 @@ def test_the_events_api(life: Life) -> None:
     first = life.api.events.list({"type": "invoice.paid"}).data[0]
     life.advance(31)
     with pytest.raises(stripe.InvalidRequestError, match="No such event"):
-        life.api.events.retrieve(first.id)  # kept for 30 days
+        life.api.events.retrieve(first.id)  # Stripe keeps events for 30 days
     life.subscribe()
     paid = life.api.events.list({"type": "invoice.paid"}).data
     assert {event.type for event in paid} == {"invoice.paid"}
@@ -289,7 +292,7 @@ def test_a_debit_that_fails_days_later_is_dunned(life: Life) -> None:
     life.api.customers.update(life.customer, {"invoice_settings": settings})
     saved = life.api.customers.retrieve(life.customer).to_dict()["invoice_settings"]["default_payment_method"]
     assert saved.startswith("pm_")
-    assert saved != "pm_sepaDebit_failure", "a payment method of the customer's own"
+    assert saved != "pm_sepaDebit_failure", "the customer has its own payment method"
     life.advance(32)
     assert life.subscription(made)["status"] == "active"
     life.advance(4)

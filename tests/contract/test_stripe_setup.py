@@ -1,4 +1,4 @@
-"""The set-up of Stripe as code: Stripe's own SDK against the stand-in, and Secrets Manager by moto."""
+"""Checks the set-up of Stripe. It uses Stripe's own SDK, the stand-in, and Secrets Manager in moto."""
 
 import copy
 import json
@@ -10,6 +10,7 @@ import boto3
 import pytest
 import requests
 import stripe
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
@@ -23,7 +24,6 @@ from local.stripe.api.catalogue import create_price
 from local.stripe.engine import periods, subscriptions
 from local.stripe.engine.store import API_VERSION, Object
 from local.stripe_setup import __main__ as setup
-from local.stripe_setup.stores import Stores
 
 type Served = tuple[Account, str]
 
@@ -39,19 +39,19 @@ class Deployment:
     secrets: Any
     arn: str
     capsys: pytest.CaptureFixture[str]
-    said: str = ""
+    output: str = ""
 
     def run(self, *flags: str, **environment: str) -> int:
         known = {"STRIPE_API_KEY": self.server.api_key, "STRIPE_API_BASE": self.address}
         given = {**known, "WEBHOOK_URL": URL, "SECRET_ARN": self.arn, **environment}
         status = setup.main(flags, given)
-        told = self.capsys.readouterr()
-        self.said = told.out + told.err
-        for secret in (self.server.api_key, "rk_test_functions", *self.signing, *self.told_secrets()):
-            assert secret not in self.said
+        captured = self.capsys.readouterr()
+        self.output = captured.out + captured.err
+        for secret in (self.server.api_key, "rk_test_functions", *self.signing, *self.endpoint_secrets()):
+            assert secret not in self.output
         return status
 
-    def told_secrets(self) -> list[str]:
+    def endpoint_secrets(self) -> list[str]:
         return [e["_secret"] for e in self.server.store.all("webhook_endpoint")]
 
     def write(self, value: Any) -> None:
@@ -64,7 +64,7 @@ class Deployment:
 
     @property
     def signing(self) -> list[str]:
-        """Where it is a list, as this leaves it."""
+        """Returns the stored signing secrets, or an empty list if the secret does not hold a list."""
         text = self.secrets.get_secret_value(SecretId=self.arn)["SecretString"]
         value = json.loads(text) if text.startswith("{") else {}
         found = value.get("webhook-secret")
@@ -80,13 +80,13 @@ class Deployment:
         return ours
 
     def writes(self) -> list[tuple[str, str]]:
-        """The calls since the last time that changed something at Stripe."""
+        """Returns the calls since the last check that changed something at Stripe."""
         made = [call for call in self.server.calls if call[0] != "GET"]
         self.server.calls.clear()
         return made
 
     def endpoint(self, **values: Any) -> Object:
-        """Made by somebody else, with its secret stored."""
+        """Creates an endpoint that the set-up did not make, and stores its signing secret."""
         known = {"url": URL, "status": "enabled", "api_version": API_VERSION, "enabled_events": list(EFFECTS)}
         made = self.server.store.create("webhook_endpoint", **{**known, "_secret": "whsec_other", **values})
         self.write(KEYS | {"webhook-secret": [made["_secret"]]})
@@ -110,11 +110,11 @@ def deployment(
         yield Deployment(*stripe_server, secrets, arn, capsys)
 
 
-# -- setting up
+# -- first set-up
 
 
 def test_the_first_run_sets_up_everything(deployment: Deployment) -> None:
-    assert deployment.run() == 0, deployment.said
+    assert deployment.run() == 0, deployment.output
     [endpoint] = deployment.endpoints
     assert endpoint["enabled_events"] == list(EFFECTS)
     assert (endpoint["url"], endpoint["status"], endpoint["api_version"]) == (URL, "enabled", stripe.api_version)
@@ -134,8 +134,8 @@ def test_the_first_run_sets_up_everything(deployment: Deployment) -> None:
         "subscription_update": False,
     }
     assert features["subscription_cancel"]["mode"] == "at_period_end"
-    assert deployment.said.rstrip().endswith("2 changes made.")
-    assert deployment.run(CHECK="1") == 0, deployment.said
+    assert deployment.output.rstrip().endswith("2 changes made.")
+    assert deployment.run(CHECK="1") == 0, deployment.output
 
 
 def test_a_second_run_changes_nothing(deployment: Deployment) -> None:
@@ -145,7 +145,7 @@ def test_a_second_run_changes_nothing(deployment: Deployment) -> None:
     deployment.writes()
     for environment in ({}, {"PRICES": prices}, {"PRICES": ",".join(prices.split(",")[::-1])}):
         assert deployment.run(**environment) == 0
-        assert deployment.said.rstrip().endswith("Nothing to change.")
+        assert deployment.output.rstrip().endswith("Nothing to change.")
     assert (deployment.writes(), deployment.secret) == ([], before)
 
 
@@ -161,8 +161,8 @@ def test_a_dry_run_says_it_all_and_changes_nothing(
         f"api_version: {API_VERSION}",
         "features.subscription_cancel.mode: at_period",
     ):
-        assert line in deployment.said
-    assert deployment.said.rstrip().endswith("2 changes to make, nothing was changed.")
+        assert line in deployment.output
+    assert deployment.output.rstrip().endswith("2 changes to make, nothing was changed.")
 
 
 def test_prices_are_what_customers_switch_between(deployment: Deployment) -> None:
@@ -175,17 +175,17 @@ def test_prices_are_what_customers_switch_between(deployment: Deployment) -> Non
     products = {one["product"]: one["prices"] for one in update["products"]}
     assert products == {monthly["product"]: [monthly["id"], yearly["id"]], other["product"]: [other["id"]]}
     assert deployment.run(PRICES=monthly["id"]) == 0
-    assert "features.subscription_update.products: " in deployment.said
+    assert "features.subscription_update.products: " in deployment.output
     [left] = deployment.portal["features"]["subscription_update"]["products"]
     assert left["prices"] == [monthly["id"]]
-    assert deployment.run() == 0  # without prices that stays as it is
+    assert deployment.run() == 0  # a run without prices does not change the products
     assert deployment.portal["features"]["subscription_update"]["products"] == [left]
 
 
 def test_products_that_are_left_out_of_a_list_are_asked_for(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stripe's document lists them as expandable, and does not say whether they are there unless asked for."""
+    """Stripe's document marks the products as expandable. It does not say whether an unexpanded answer has them."""
     price = deployment.price()["id"]
     deployment.run(PRICES=price)
     whole = lists.listed
@@ -198,10 +198,10 @@ def test_products_that_are_left_out_of_a_list_are_asked_for(
 
     monkeypatch.setattr(api_account, "listed", without)
     assert deployment.run(PRICES=price) == 0
-    assert deployment.said.rstrip().endswith("Nothing to change.")
+    assert deployment.output.rstrip().endswith("Nothing to change.")
 
 
-# -- drift
+# -- differences from the expected set-up
 
 
 def test_types_that_drifted_are_set_right(deployment: Deployment) -> None:
@@ -210,25 +210,25 @@ def test_types_that_drifted_are_set_right(deployment: Deployment) -> None:
     endpoint["enabled_events"] = [*list(EFFECTS)[1:], "customer.created"]
     assert deployment.run(CHECK="1") == 1
     difference = "enabled_events: missing checkout.session.completed; surplus customer.created"
-    assert difference in deployment.said
+    assert difference in deployment.output
     assert deployment.run() == 0
-    assert difference in deployment.said
+    assert difference in deployment.output
     assert endpoint["enabled_events"] == list(EFFECTS)
     endpoint["enabled_events"] = ["*"]
     assert deployment.run(CHECK="1") == 1
-    assert "surplus *" in deployment.said
+    assert "surplus *" in deployment.output
 
 
-def test_a_disabled_endpoint_is_enabled_with_a_word(deployment: Deployment) -> None:
+def test_a_disabled_endpoint_is_enabled_with_a_message(deployment: Deployment) -> None:
     deployment.run()
     [endpoint] = deployment.endpoints
     endpoint["status"] = "disabled"
     assert deployment.run("--check") == 1
-    assert "status: disabled -> enabled" in deployment.said
+    assert "status: disabled -> enabled" in deployment.output
     assert deployment.run(DRY_RUN="1") == 0
-    assert (endpoint["status"], "it is enabled again" in deployment.said) == ("disabled", True)
+    assert (endpoint["status"], "it is enabled again" in deployment.output) == ("disabled", True)
     assert deployment.run() == 0
-    assert (endpoint["status"], "it is enabled again" in deployment.said) == ("enabled", True)
+    assert (endpoint["status"], "it is enabled again" in deployment.output) == ("enabled", True)
     assert len(deployment.endpoints) == 1
 
 
@@ -237,7 +237,7 @@ def test_a_portal_that_drifted_is_set_right(deployment: Deployment) -> None:
     deployment.portal["features"]["subscription_cancel"]["mode"] = "immediately"
     deployment.portal["active"] = False
     assert deployment.run(CHECK="1") == 1
-    assert "features.subscription_cancel.mode: immediately -> at_period_end" in deployment.said
+    assert "features.subscription_cancel.mode: immediately -> at_period_end" in deployment.output
     assert deployment.run() == 0
     assert deployment.portal["active"]
     assert deployment.run(CHECK="1") == 0
@@ -258,31 +258,31 @@ def test_an_endpoint_elsewhere_is_left_alone(deployment: Deployment) -> None:
     assert len(deployment.endpoints) == 2
 
 
-# -- another version, and retiring the one before
+# -- a new API version, and retiring the old endpoint
 
 
 @pytest.mark.parametrize("version", [OLDER, None])
 def test_another_version_gets_a_second_endpoint(deployment: Deployment, version: str | None) -> None:
     old = deployment.endpoint(api_version=version)
     assert deployment.run(CHECK="1") == 1
-    assert f"-> {API_VERSION}" in deployment.said or f"api_version: {API_VERSION}" in deployment.said
+    assert f"-> {API_VERSION}" in deployment.output or f"api_version: {API_VERSION}" in deployment.output
     assert deployment.run() == 0
     new, before = deployment.endpoints
     assert (new["api_version"], before, before["status"]) == (API_VERSION, old, "enabled")
     assert deployment.signing == [new["_secret"], "whsec_other"]
     deployment.writes()
     assert deployment.run() == 0
-    assert f"{old['id']} (version {version or 'of the account'}) is to be disabled" in deployment.said
-    assert "RETIRE=1" in deployment.said
+    assert f"{old['id']} (version {version or 'of the account'}) is to be disabled" in deployment.output
+    assert "RETIRE=1" in deployment.output
     assert deployment.writes() == []
     assert deployment.run(CHECK="1") == 1
-    assert "Several endpoints are enabled" in deployment.said
+    assert "Several endpoints are enabled" in deployment.output
 
 
-def test_retiring_the_one_before(deployment: Deployment) -> None:
+def test_retiring_the_old_endpoint(deployment: Deployment) -> None:
     old = deployment.endpoint(api_version=OLDER)
-    assert deployment.run(RETIRE="1") == 1  # not in the run that makes its successor
-    assert "Nothing is retired yet" in deployment.said
+    assert deployment.run(RETIRE="1") == 1  # the run that makes the new endpoint does not retire the old one
+    assert "Nothing is retired yet" in deployment.output
     assert (len(deployment.endpoints), old["status"]) == (2, "enabled")
     assert deployment.run(RETIRE="1", DRY_RUN="1") == 0
     assert (old["status"], len(deployment.signing)) == ("enabled", 2)
@@ -302,9 +302,9 @@ def test_nothing_is_retired_whose_secret_may_be_the_only_one(deployment: Deploym
     deployment.write(KEYS | {"webhook-secret": "whsec_whose"})
     deployment.writes()
     assert deployment.run(RETIRE="1") == 1
-    assert "fewer signing secrets" in deployment.said
+    assert "fewer signing secrets" in deployment.output
     assert deployment.run(CHECK="1") == 1
-    assert "2 endpoints are enabled and 1 signing secrets are stored" in deployment.said
+    assert "2 endpoints are enabled and 1 signing secrets are stored" in deployment.output
     assert deployment.writes() == []
 
 
@@ -316,7 +316,7 @@ def test_without_an_endpoint_to_retire_every_secret_stays(deployment: Deployment
     assert deployment.signing == rolled
 
 
-def test_a_retirement_that_was_cut_short_is_brought_to_its_end(deployment: Deployment) -> None:
+def test_an_interrupted_retirement_is_completed(deployment: Deployment) -> None:
     deployment.endpoint(api_version=OLDER)
     deployment.run()
     two = deployment.signing
@@ -339,10 +339,10 @@ def test_a_signing_secret_that_nobody_stored(deployment: Deployment) -> None:
     deployment.run()
     deployment.write(KEYS)
     assert deployment.run() == 1
-    assert "No signing secret is stored" in deployment.said
-    assert "roll it" in deployment.said
+    assert "No signing secret is stored" in deployment.output
+    assert "roll it" in deployment.output
     assert deployment.run(CHECK="1") == 1
-    assert "No signing secret is stored" in deployment.said
+    assert "No signing secret is stored" in deployment.output
 
 
 @pytest.mark.parametrize(
@@ -358,32 +358,36 @@ def test_a_signing_secret_that_nobody_stored(deployment: Deployment) -> None:
 def test_a_secret_that_does_not_fit_stops_it_all(deployment: Deployment, value: Any, message: str) -> None:
     deployment.write(value)
     assert deployment.run() == 2
-    assert message in deployment.said
+    assert message in deployment.output
     assert (deployment.writes(), deployment.endpoints) == ([], [])
     assert deployment.run(CHECK="1") == 1
-    assert message in deployment.said
+    assert message in deployment.output
 
 
 def test_a_secret_that_is_not_there(deployment: Deployment) -> None:
     assert deployment.run(SECRET_ARN="billing/none") == 2
-    assert "make it first" in deployment.said
+    assert "make it first" in deployment.output
     assert deployment.run(SECRET_ARN="billing/none", CHECK="1") == 1
     assert deployment.writes() == []
 
 
-def test_an_endpoint_whose_secret_cannot_be_stored_is_taken_away(
+def test_an_endpoint_whose_secret_cannot_be_stored_is_deleted(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No."}}, "PutSecretValue")
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(Stores, "_store", refuse)
+    def refuse(client: BaseClient, operation: str, parameters: Any) -> Any:
+        if operation == "PutSecretValue":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No."}}, operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
     assert deployment.run() == 2
-    assert "AccessDeniedException" in deployment.said
+    assert "AccessDeniedException" in deployment.output
     assert deployment.endpoints == []
     deployment.server.fail(500, 9, path="/v1/webhook_endpoints/")
     assert deployment.run() == 2
-    assert f"{deployment.endpoints[0]['id']} was made, but" in deployment.said
+    assert f"{deployment.endpoints[0]['id']} was made, but" in deployment.output
 
 
 # -- the doctor
@@ -391,9 +395,9 @@ def test_an_endpoint_whose_secret_cannot_be_stored_is_taken_away(
 
 def test_the_doctor_finds_an_account_bare(deployment: Deployment) -> None:
     assert deployment.run(CHECK="1") == 1
-    assert f"No webhook endpoint is at {URL}." in deployment.said
-    assert "The managed portal configuration is missing." in deployment.said
-    assert deployment.said.rstrip().endswith("2 findings.")
+    assert f"No webhook endpoint is at {URL}." in deployment.output
+    assert "The managed portal configuration is missing." in deployment.output
+    assert deployment.output.rstrip().endswith("2 findings.")
     assert deployment.writes() == []
 
 
@@ -402,8 +406,8 @@ def test_the_doctor_finds_modes_mixed_and_another_portal(deployment: Deployment)
     deployment.write(deployment.secret | {"portal-configuration": "bpc_other"})
     deployment.endpoints[0]["livemode"] = True
     assert deployment.run(CHECK="1") == 1
-    assert f"Endpoint {deployment.endpoints[0]['id']} is not of test mode" in deployment.said
-    assert f"The secret names bpc_other, and not {deployment.portal['id']}." in deployment.said
+    assert f"Endpoint {deployment.endpoints[0]['id']} is not of test mode" in deployment.output
+    assert f"The secret names bpc_other, and not {deployment.portal['id']}." in deployment.output
     assert deployment.run() == 0
     assert deployment.secret["portal-configuration"] == deployment.portal["id"]
 
@@ -427,31 +431,31 @@ def test_the_doctor_finds_modes_mixed_and_another_portal(deployment: Deployment)
 )
 def test_errors_are_a_line_and_a_status(deployment: Deployment, environment: dict[str, str], message: str) -> None:
     assert deployment.run(**environment) == 2
-    assert message in deployment.said
-    assert "Traceback" not in deployment.said
+    assert message in deployment.output
+    assert "Traceback" not in deployment.output
     assert deployment.writes() == []
 
 
-def test_a_price_that_nobody_can_subscribe_to(deployment: Deployment) -> None:
+def test_a_price_without_a_subscription_is_refused(deployment: Deployment) -> None:
     once = deployment.price(recurring=None)
     assert deployment.run(PRICES=once["id"]) == 2
-    assert "not an active, recurring price" in deployment.said
+    assert "not an active, recurring price" in deployment.output
 
 
-def test_no_permission_is_told_without_the_key(deployment: Deployment) -> None:
+def test_a_permission_error_does_not_show_the_key(deployment: Deployment) -> None:
     deployment.server.fail(403, 9, path="/v1/webhook_endpoints")
     assert deployment.run() == 2
-    assert "Stripe refuses" in deployment.said
+    assert "Stripe refuses" in deployment.output
 
 
 def test_a_key_among_the_arguments_is_not_repeated(deployment: Deployment) -> None:
     assert deployment.run(deployment.server.api_key) == 2
-    assert "taken from the environment only" in deployment.said
+    assert "taken from the environment only" in deployment.output
     assert deployment.run(MAKEFLAGS=f" -- STRIPE_API_KEY={deployment.server.api_key}") == 0
-    assert "process list" in deployment.said
+    assert "process list" in deployment.output
 
 
-def test_a_credential_in_somebody_elses_message_is_covered(deployment: Deployment) -> None:
+def test_credentials_in_foreign_messages_are_hidden(deployment: Deployment) -> None:
     out = setup.Output()
     out.say("Invalid: sk_live_51H/abc+d=, whsec_MfKQ9r8 and rk_test_x1; sk_test_… and whsec_… stay")
     assert deployment.capsys.readouterr().out == (
@@ -459,7 +463,7 @@ def test_a_credential_in_somebody_elses_message_is_covered(deployment: Deploymen
     )
 
 
-# -- the stand-in's side of it
+# -- the same objects at the stand-in
 
 
 @pytest.fixture

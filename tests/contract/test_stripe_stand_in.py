@@ -1,4 +1,4 @@
-"""The stand-in, asked by Stripe's own SDK, where billing leans on what Stripe promises."""
+"""Checks with Stripe's own SDK that the stand-in keeps the promises of Stripe that billing uses."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def test_the_same_key_gives_the_same_answer(client: stripe.StripeClient) -> None
     assert len(client.v1.customers.list().data) == 1
 
 
-def test_errors_are_stripes(client: stripe.StripeClient, stripe_server: Served) -> None:
+def test_errors_look_like_stripes_errors(client: stripe.StripeClient, stripe_server: Served) -> None:
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.customers.retrieve("cus_none")
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
@@ -153,9 +153,9 @@ def test_expanded_objects(client: stripe.StripeClient) -> None:
         "recurring": {"interval": "day"},
     }
     bought = client.v1.prices.create(form).id
-    wanted: Any = ["customer", "latest_invoice.payments", "items.data.price.product"]
+    expand: Any = ["customer", "latest_invoice.payments", "items.data.price.product"]
     made = client.v1.subscriptions.create(
-        {"customer": customer, "items": [{"price": bought}], "expand": wanted}
+        {"customer": customer, "items": [{"price": bought}], "expand": expand}
     ).to_dict()
     assert made["customer"]["id"] == customer
     assert made["latest_invoice"]["payments"]["data"][0]["status"] == "paid"

@@ -8,9 +8,10 @@ from local.stack import FREE, Stack
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A seeded stack on free ports, one for all tests here: each works with tenants of its own.
+    """Yields one seeded stack on free ports for all tests in this folder. Each test uses its own tenants.
 
-    It ends with the last of them: its moto is this process', as is the one of the tests of integration.
+    The stack ends after the last of these tests, because its moto runs in this process. The integration tests use moto
+    in the same process.
     """
     with Stack(FREE, tmp_path_factory.mktemp("state")) as running:
         seed.seed(running)

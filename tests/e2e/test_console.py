@@ -1,4 +1,4 @@
-"""What the console and the pages refuse, and the controls from a shell."""
+"""Checks what the console and the pages refuse, and the controls from a shell."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from local.commands import seed
 from local.stack import Stack
 from local.template import ROOT
 
-TIMEOUT = 600  # seconds; a busy machine is no reason to give up
+TIMEOUT = 600  # in seconds; long enough for a busy machine
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_pages_of_stripe_take_no_forms_of_other_sites(stack: Stack) -> None:
     assert requests.get(f"{stack.stripe_base}/c/pay/cs_none", timeout=TIMEOUT).status_code == 404
 
 
-def test_text_from_an_address_is_text(stack: Stack) -> None:
+def test_text_from_the_url_is_escaped(stack: Stack) -> None:
     answer = requests.get(stack.api_url, {"problem": "<script>alert(1)</script>"}, timeout=TIMEOUT)
     assert "<script>alert" not in answer.text
     assert "&lt;script&gt;" in answer.text
@@ -55,7 +55,7 @@ def test_the_live_part_is_sent_when_it_changed(stack: Stack) -> None:
     assert held.status_code == 200
     until = time.monotonic() + TIMEOUT
     while (again := look(held.headers["ETag"])).status_code == 200 and time.monotonic() < until:
-        held = again  # what other tests set in motion is still arriving
+        held = again  # changes from other tests may still arrive
     assert (again.status_code, again.text) == (304, "")
     seed.admin(stack, "POST", "/tenants/550e8400/invoices", {"invoiceId": "inv-looked-at", **seed.MONEY_DUE})
     assert "inv-looked-at" in look(held.headers["ETag"]).text

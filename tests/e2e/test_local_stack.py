@@ -1,4 +1,4 @@
-"""The local stack as a developer uses it: over HTTP, functions in processes of their own."""
+"""Checks the local stack over HTTP, as a developer uses it. Each function runs in its own process."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from local.aws.runtime import FunctionError, Runtime
 from local.stack import Stack
 from local.template import ROOT
 
-TIMEOUT = 600  # seconds; a busy machine is no reason to give up
+TIMEOUT = 600  # in seconds; long enough for a busy machine
 CHECKOUT = "stripe/checkout?tenantId=550e8400&planId=plan-pro"
 
 

@@ -1,4 +1,7 @@
-"""Every function in the real Lambda runtime: `sam build`, then `sam local invoke` in a container, against the stack."""
+"""Checks every function in the real Lambda runtime.
+
+`sam build` builds the functions. `sam local` runs them in containers, which call the local stack.
+"""
 
 import json
 import os
@@ -27,7 +30,7 @@ SAM = Path(sys.executable).with_name("sam")
 
 
 def _docker() -> str:
-    """Why these tests cannot run here, or nothing."""
+    """Returns why these tests cannot run here, or an empty text if they can."""
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
         return "no Docker engine answers: `sam local` is not tested"
@@ -62,7 +65,10 @@ def _arguments(stack: Stack, built: Path) -> list[str | Path]:
 
 @pytest.fixture(scope="module")
 def serving(stack: Stack, built: Path) -> Iterator[str]:
-    """`sam local start-lambda`: its address. One for all functions: sam takes longer to start than a function."""
+    """Yields the address of `sam local start-lambda`.
+
+    One process serves all functions, because sam takes longer to start than a function.
+    """
     with _started("start-lambda", stack, built) as url:
         yield url
 
@@ -71,13 +77,13 @@ def serving(stack: Stack, built: Path) -> Iterator[str]:
 def _started(command: str, stack: Stack, built: Path) -> Iterator[str]:
     port = free_port()
     line: list[str | Path] = [SAM, "local", command, *_arguments(stack, built), "--port", str(port)]
-    # sam asks STS for the account first: the stack answers that too.
+    # sam first asks STS for the account. The stack answers this request too.
     environment = _environment() | {"AWS_ENDPOINT_URL": stack.aws_url}
     with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as sam:
         assert sam.stderr
         try:
             assert any("Running on" in text for text in sam.stderr), f"sam local {command} did not start"
-            threading.Thread(target=sam.stderr.read, daemon=True).start()  # a full pipe would stop it
+            threading.Thread(target=sam.stderr.read, daemon=True).start()  # sam would stop if the pipe were full
             yield f"http://127.0.0.1:{port}"
         finally:
             sam.terminate()
@@ -113,7 +119,7 @@ def invoke(url: str, function: str, event: str) -> dict[str, Any]:
 FUNCTIONS = template.functions(dict.fromkeys(template.raw()["Parameters"], "x"), {})
 
 
-# Where the answer is another than 200: what is new, what the stack does not have, what goes on beside.
+# The statuses that are not 200: 201 for a new object, 404 for an unknown one, 202 for work in the background.
 STATUS = {"create_invoice": 201, "get_checkout": 404, "get_stripe_event": 404, "replay_stripe_event": 404}
 STATUS |= {"start_reconciliation": 202}
 
@@ -122,7 +128,7 @@ def _event(stack: Stack, function: template.Function) -> str:
     if function.code.name != "stripe_webhook":
         [path] = (ROOT / "events").glob(f"*/{function.code.name}.json")
         event = path.read_text()
-        # The stack is shared: the file's tenant may have subscribed in another test.
+        # All tests share the stack, so the tenant in the file may have subscribed in another test.
         return event.replace("acme", "sam") if function.code.name == "start_checkout" else event
     sign = [sys.executable, "-m", "local.commands.sign", "events/stripe/customer.subscription.created.json"]
     environment = {**os.environ, "PYTHONPATH": "layers/billing:.", "STRIPE_WEBHOOK_SECRET": stack.webhook_secret}
@@ -146,13 +152,13 @@ def test_every_function_in_lambdas_runtime(stack: Stack, serving: str, function:
 
 @pytest.mark.parametrize("name", ["StripeWebhookFunction", "GetTenantHistoryFunction"])
 def test_sam_local_invoke(stack: Stack, built: Path, name: str) -> None:
-    """The command of the README."""
+    """Runs the command that the README shows."""
     function = next(f for f in FUNCTIONS if f.name == name)
     _check(function, invoke_alone(stack, built, name, _event(stack, function)))
 
 
 def test_sam_local_start_api(stack: Stack, built: Path) -> None:
-    """Stripe's deliveries are accepted. sam knows no JWT authorizer, so a call without its claims is refused."""
+    """The webhook accepts Stripe's deliveries. sam has no JWT authorizer, so calls have no claims and are refused."""
     with _started("start-api", stack, built) as api:
         url = f"{api}/api/v1/billing/stripe"
         body = (ROOT / "events/stripe/customer.subscription.updated.json").read_bytes()

@@ -1,5 +1,6 @@
-"""Stripe's own CLI as a client: what `stripe trigger` does at Stripe, it does here, and the webhooks that follow are
-applied by the functions.
+"""Checks the stand-in with Stripe's own CLI.
+
+`stripe trigger` works here as it works at Stripe, and the functions apply the webhooks that follow.
 """
 
 import os
@@ -20,9 +21,10 @@ from local.tokens import STATE
 
 PACKAGE = "@stripe/cli@1.52.0"
 TENANT = "cli"
-TIMEOUT = 600  # seconds; a busy machine is no reason to give up
+TIMEOUT = 600  # in seconds; long enough for a busy machine
 
-# Type -> what makes the fixture's objects a tenant's: metadata, as on everything that our checkout makes.
+# Maps each type to the arguments that give the objects of the fixture to a tenant. They add the metadata that our
+# checkout also adds to its objects.
 _RECURRING = ["--add", "price:recurring.interval=month", "--override", "checkout_session:mode=subscription"]
 _SESSION = [*_RECURRING, "--add", f"checkout_session:metadata.tenantId={TENANT}"]
 _SUBSCRIPTION = ["--add", f"subscription:metadata.tenantId={TENANT}"]
@@ -50,11 +52,11 @@ TRIGGERS = {
     "payment_intent.payment_failed": _INTENT,
     "payment_intent.succeeded": _INTENT,
 }
-# The CLI has no trigger for these.
+# The CLI has no trigger for these types.
 UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid", "refund.failed", "refund.updated"}
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("npm"), reason="Stripe's CLI comes by npm, which is not there"),
+    pytest.mark.skipif(not shutil.which("npm"), reason="npm is missing, and it is needed to install Stripe's CLI"),
 ]
 
 
@@ -89,14 +91,15 @@ def test_a_trigger_arrives_and_is_applied(cli: Path, stack: Stack, event_type: s
     assert stack.stripe
     before = {event["id"] for event in stack.stripe.store.all("event", type=event_type)}
     trigger(cli, stack, event_type, *TRIGGERS[event_type])
-    if "async" in event_type:  # the bank answers days later
+    if "async" in event_type:  # the bank answers after some days
         requests.post(f"{stack.stripe_base}/_control/clock", {"days": "5"}, timeout=TIMEOUT)
     assert stack.stripe.webhooks.wait_idle(TIMEOUT)
     made = [event for event in stack.stripe.store.all("event", type=event_type) if event["id"] not in before]
-    assert made, f"no {event_type} followed"
+    assert made, f"the trigger made no {event_type}"
     table = Table(dynamodb(stack.aws_url), template.TABLE_NAME)
     records = table.read(keys.event(event["id"]) for event in made)
-    # STALE: what it says was known already, by a fetch of the same second. An expired session was never ours.
+    # An event is STALE if a fetch in the same second already brought its state. An expired session is always STALE,
+    # because our checkout did not open it.
     allowed = {"STALE"} if event_type == "checkout.session.expired" else {"PROCESSED", "STALE"}
     assert len(records) == len(made)
     assert {record["tenantId"] for record in records.values()} == {TENANT}

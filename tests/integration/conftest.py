@@ -6,7 +6,7 @@ from tests.world import World
 
 @pytest.fixture
 def bought(world: World) -> list[Object]:
-    """The events of a first subscription by card, undelivered, in Stripe's order."""
+    """Returns the events of a first subscription by card, in Stripe's order. None of them is delivered yet."""
     world.plan()
     world.subscribe()
     return world.new_events()

@@ -1,4 +1,4 @@
-"""What the tests of several rooms share: how to see the account, events at other times, and refusals."""
+"""Helpers for several test files: the content of the account, events at other times, and checks of refusals."""
 
 import copy
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from local.template import ROOT
 from tests.world import TENANT, Answer, World
 
 SAMPLES = sorted((ROOT / "events" / "stripe").rglob("*.json"))
-AS_NOW = [path for path in SAMPLES if path.parent.name != "pre-basil"]  # the shapes that Stripe's API answers with
+AS_NOW = [path for path in SAMPLES if path.parent.name != "pre-basil"]  # the shapes of Stripe's present API version
 
 
 def fetches(world: World) -> list[str]:
@@ -20,7 +20,7 @@ def fetches(world: World) -> list[str]:
 
 
 def state(world: World) -> list[dict[str, Any]]:
-    """The account's content, whatever led to it."""
+    """Returns the content of the account, without the traces of how it came about."""
     tenant = world.tenant()
     subscriptions = world.subscriptions()
     partition = world.table.client.query(
@@ -29,7 +29,7 @@ def state(world: World) -> list[dict[str, Any]]:
         ExpressionAttributeValues={":pk": {"S": f"TENANT#{TENANT}"}},
     )["Items"]
     rest = [(world.invoice(i["SK"]["S"][8:]) or world.payment(i["SK"]["S"][8:])) for i in partition]
-    return [content(thing) for thing in (tenant, *subscriptions, *rest) if thing]
+    return [content(entity) for entity in (tenant, *subscriptions, *rest) if entity]
 
 
 def only_subscription(world: World) -> Any:
@@ -43,12 +43,12 @@ def first_subscription(world: World) -> Object:
 
 
 def at(event: Object, seconds: int) -> Object:
-    """The event as if it had happened that much later."""
+    """Copies the event with a time that is that many seconds later."""
     return {**copy.deepcopy(event), "id": f"{event['id']}_{seconds}", "created": event["created"] + seconds}
 
 
 def own_invoice(world: World, amount: int = 25000) -> Object:
-    """The PaymentIntent of the platform's own invoice `inv-001`."""
+    """Creates the platform's own invoice `inv-001`. Returns its PaymentIntent."""
     body = {"invoiceId": "inv-001", "amount": amount, "currency": "usd"}
     world.api("POST", f"/tenants/{TENANT}/invoices", admin=True, json=body)
     world.api("POST", "/invoices/inv-001/payment-intent")
@@ -58,7 +58,7 @@ def own_invoice(world: World, amount: int = 25000) -> Object:
 
 # -- endpoints
 
-OUTAGE = 20  # more calls than anybody makes
+OUTAGE = 20  # more failures than any test makes calls
 
 
 def refused(answer: Answer, status: int, slug: str) -> None:
@@ -70,7 +70,10 @@ def refused(answer: Answer, status: int, slug: str) -> None:
 
 
 def killed_after_a_failure(world: World) -> Callable[..., None]:
-    """`Table.write` of a function that dies when it has heard a failure that Stripe was asked for."""
+    """Makes a `Table.write` for a function that dies after a failure of Stripe.
+
+    It dies when no prepared failure is left, because then Stripe has sent the last one.
+    """
     write = Table.write
 
     def killed(self: Table, *arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""The policy of every function holds exactly what the function does: recorded from its real calls."""
+"""Checks that the policy of every function allows exactly the AWS calls that the function makes."""
 
 import threading
 from collections import defaultdict
@@ -12,7 +12,7 @@ from billing.replica.effects import EFFECTS
 from local.stripe.engine import payments
 from tests.world import TENANT, World
 
-# Where IAM has another name for it.
+# The operations that have another name in IAM.
 _NAMES = {"lambda:Invoke": "lambda:InvokeFunction"}
 _WRITES = {
     "Put": "dynamodb:PutItem",
@@ -23,7 +23,7 @@ _WRITES = {
 
 @pytest.fixture
 def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """IAM actions by function, as the functions' own clients call them."""
+    """Records for each function the IAM actions of its calls."""
     seen: dict[str, set[str]] = defaultdict(set)
     running: list[str] = []
     here = threading.get_ident()
@@ -31,7 +31,7 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
 
     def run(self: World, name: str, event: dict[str, Any]) -> Any:
         running.append(name)
-        bootstrap.secrets.cache_clear()  # each function is a process of its own, with a cache of its own
+        bootstrap.secrets.cache_clear()  # in AWS, each function has its own process and its own cache
         try:
             return original(self, name, event)
         finally:
@@ -41,7 +41,7 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
 
     def noted(self: BaseClient, operation: str, params: dict[str, Any]) -> Any:
         if threading.get_ident() != here:
-            return call(self, operation, params)  # a local stack's, beside
+            return call(self, operation, params)  # a local stack in another thread makes this call
         if running and operation == "TransactWriteItems":
             seen[running[-1]] |= {_WRITES[kind] for item in params["TransactItems"] for kind in item}
         elif running:
@@ -78,7 +78,7 @@ def test_policies_are_exact(world: World, calls: dict[str, set[str]]) -> None:
 
 
 def operate(world: World) -> None:
-    """What operators do, with events that were lost: of a checkout by card, of one by debit, of nobody."""
+    """Does the work of operators with lost events: of a checkout by card, of one by debit, and of no tenant."""
     session = world.subscribe("processing", for_tenant="lost-debit")
     world.stripe.store.create("customer", id="cus_nobody")
     payments.create_intent(world.stripe.store, 100, "usd", customer="cus_nobody")

@@ -1,4 +1,4 @@
-"""The template, the code and the documents say the same."""
+"""Checks that the template, the code and the documents agree."""
 
 import ast
 import json
@@ -34,7 +34,7 @@ FUNCTIONS = template.functions(PARAMETERS, {})
 RESOURCES: dict[str, Any] = template.raw()["Resources"]
 by_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 
-# The contract with clients, and which of them needs no token.
+# The routes of the contract with clients. True means that the route needs no token.
 ROUTES = {
     "POST /api/v1/billing/stripe/checkout": False,
     "POST /api/v1/billing/stripe/portal": False,
@@ -55,17 +55,17 @@ def of_type(kind: str) -> dict[str, Any]:
     return {name: resource for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
-def test_sam_finds_nothing_to_say() -> None:
+def test_sam_validates_the_template() -> None:
     sam = Path(sys.executable).with_name("sam")
     done = subprocess.run([sam, "validate", "--lint"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_routes_are_the_contracts() -> None:
+def test_the_routes_match_the_contract() -> None:
     assert {route.key: route.open for f in FUNCTIONS for route in f.routes} == ROUTES
 
 
-def test_tokens_are_needed_unless_said_otherwise() -> None:
+def test_the_default_authorizer_checks_tokens() -> None:
     [api] = of_type("AWS::Serverless::HttpApi").values()
     auth = api["Properties"]["Auth"]
     authorizer = auth["Authorizers"][auth["DefaultAuthorizer"]]
@@ -194,22 +194,25 @@ def test_the_stream_is_tried_again_within_bounds_and_loses_nothing() -> None:
 def test_reconciliation_runs_every_hour() -> None:
     hourly = RESOURCES["ReconcileStripeFunction"]["Properties"]["Events"]["Hourly"]["Properties"]
     assert hourly["ScheduleExpression"] == "rate(1 hour)"
-    assert json.loads(hourly["Input"]) == {}, "it refuses an event that it does not know"
+    assert json.loads(hourly["Input"]) == {}, "the function refuses an event that it does not know"
 
 
-def test_operators_hear_what_a_human_must_see() -> None:
-    """moto plays the pattern of the rule; the text is made of what every such announcement has, or may have."""
+def test_operators_are_notified_of_what_needs_a_person() -> None:
+    """moto evaluates the pattern of the rule.
+
+    The text for the operators may use only fields that the schema of the announcements defines.
+    """
     rule = RESOURCES["OperatorRule"]["Properties"]
     pattern = EventPattern.load(json.dumps(rule["EventPattern"]))
-    heard = {kind for kind in TYPES if pattern.matches_event({"source": SOURCE, "detail-type": kind})}  # type: ignore[typeddict-item]
-    assert heard == {"invoice.overdue", "payment.failed", "payment.disputed", "subscription.duplicate_detected"}
+    notified = {kind for kind in TYPES if pattern.matches_event({"source": SOURCE, "detail-type": kind})}  # type: ignore[typeddict-item]
+    assert notified == {"invoice.overdue", "payment.failed", "payment.disputed", "subscription.duplicate_detected"}
     [target] = rule["Targets"]
-    told = target["InputTransformer"]
+    transformer = target["InputTransformer"]
     schema = json.loads((ROOT / "docs/schemas/announcement.v1.json").read_text())
-    fields = {path.removeprefix("$.detail.") for path in told["InputPathsMap"].values()} - {"$.detail-type"}
+    fields = {path.removeprefix("$.detail.") for path in transformer["InputPathsMap"].values()} - {"$.detail-type"}
     assert fields <= set(schema["properties"])
-    assert set(re.findall("<([a-z]+)>", told["InputTemplate"])) == set(told["InputPathsMap"])
-    assert "\n" not in json.loads(told["InputTemplate"]), "EventBridge takes one JSON string"
+    assert set(re.findall("<([a-z]+)>", transformer["InputTemplate"])) == set(transformer["InputPathsMap"])
+    assert "\n" not in json.loads(transformer["InputTemplate"]), "EventBridge needs a JSON string in one line"
 
 
 def test_samconfig_has_the_environments() -> None:
@@ -222,7 +225,7 @@ def test_samconfig_has_the_environments() -> None:
 
 @pytest.mark.parametrize("environment", ["default", "staging", "prod"])
 def test_what_is_built_is_what_is_deployed(environment: str) -> None:
-    """The layer holds code of one architecture: build and deploy must agree on it."""
+    """The layer holds code for one architecture, so build and deploy must use the same parameters."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
     overrides = [config.get(c, {}).get("parameters", {}).get("parameter_overrides") for c in ("build", "deploy")]
     assert overrides[0] == overrides[1]

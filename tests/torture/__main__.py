@@ -1,4 +1,4 @@
-"""`make torture N=10000`: that many histories, and what they came to. A seed makes them come again."""
+"""`make torture N=10000` runs that many histories and prints the figures. The same seed repeats the same histories."""
 
 import argparse
 import json
@@ -16,31 +16,31 @@ PROGRESS_SECONDS = 10
 
 
 def child(histories: int, seed: int) -> None:
-    """One process: tells its figures as it goes, a line of JSON at a time."""
+    """Runs the histories of one process. Prints its figures regularly, as one line of JSON."""
 
-    def tell() -> None:
+    def print_figures() -> None:
         print(json.dumps(figures), flush=True)
 
     done = threading.Event()
 
-    def keep_telling() -> None:
+    def print_regularly() -> None:
         while not done.wait(PROGRESS_SECONDS):
-            tell()
+            print_figures()
 
-    threading.Thread(target=keep_telling, daemon=True).start()
+    threading.Thread(target=print_regularly, daemon=True).start()
     try:
         torture(histories, seed)
     finally:
         done.set()
-        tell()
+        print_figures()
 
 
 class Run:
-    """Several processes side by side, each with a seed of its own."""
+    """Several processes that run at the same time. Each has its own seed."""
 
     def __init__(self, histories: int, seed: int, workers: int) -> None:
         self.histories = histories
-        self.told: dict[int, Counter[str]] = {}
+        self.reports: dict[int, Counter[str]] = {}
         shares = [histories // workers + (n < histories % workers) for n in range(workers)]
         self.processes = [self._start(share, seed + n) for n, share in enumerate(shares)]
         self.threads = [threading.Thread(target=self._listen, args=(n,)) for n in range(workers)]
@@ -53,10 +53,10 @@ class Run:
         stdout = self.processes[number].stdout
         for line in stdout or ():
             if line.startswith("{"):
-                self.told[number] = Counter(json.loads(line))
+                self.reports[number] = Counter(json.loads(line))
 
     def wait(self) -> bool:
-        """Whether every history ended well."""
+        """Waits for the processes. Returns True if every history succeeded."""
         for thread in self.threads:
             thread.start()
         while any(thread.is_alive() for thread in self.threads):
@@ -68,13 +68,13 @@ class Run:
 
     def total(self) -> Counter[str]:
         total: Counter[str] = Counter()
-        for told in self.told.values():
-            total += told
+        for report in self.reports.values():
+            total += report
         return total
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Attacks the webhook and the endpoints, history by history.")
+    parser = argparse.ArgumentParser(description="Runs random histories that attack the webhook and the endpoints.")
     parser.add_argument("histories", type=int)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
     parser.add_argument("--workers", type=int, default=2)
@@ -90,7 +90,7 @@ def main() -> int:
     for name, count in sorted(run.total().items()):
         print(f"  {count:9,} {name}")
     print(f"  {time.monotonic() - began:9,.0f} seconds")
-    print("no divergence" if held else f"DIVERGENCE: see above; again with SEED={asked.seed}")
+    print("no divergence" if held else f"DIVERGENCE: see above. SEED={asked.seed} repeats it.")
     return 0 if held else 1
 
 

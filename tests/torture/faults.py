@@ -1,4 +1,7 @@
-"""The calls of a task to DynamoDB and Stripe, with the scheduler and the adversary between."""
+"""Intercepts the calls of a task to DynamoDB and Stripe.
+
+Each call waits for its turn from the scheduler, and may suffer a fault of the task.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +19,7 @@ from tests.torture.scheduler import Fault, Killed, current
 
 figures: Counter[str] = Counter()
 
-# Makes the stand-in fail the next call; the harness sets it.
+# Makes the next call to the stand-in fail. The harness sets this function.
 fail: Callable[[int], Any] = print
 
 _CODES = {
@@ -28,7 +31,7 @@ _CODES = {
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """While this holds, every call of a task stops for its turn and suffers the faults of the task."""
+    """Inside this context, every call of a task waits for its turn and suffers the faults of the task."""
     with (
         patch.object(BaseClient, "_make_api_call", _dynamodb(BaseClient._make_api_call)),  # type: ignore[attr-defined]
         patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
@@ -87,7 +90,7 @@ def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
         if fault is Fault.THROTTLED:
             return b'{"error": {"type": "invalid_request_error", "message": "slow down"}}', 429, {}
         if fault is Fault.CONFLICT:
-            # A 500, which Stripe keeps under the idempotency key: a new key is the only way on.
+            # Stripe keeps this 500 under the idempotency key, so only a request with a new key can succeed.
             fail(500)
             return request(http, method, url, *more, **named)
         if fault in (Fault.KILL_AFTER, Fault.ERROR_AFTER):

@@ -1,4 +1,4 @@
-"""What a history runs on: the real handlers, DynamoDB Local, and the Stripe stand-in on a clock of its own."""
+"""The environment of a history: the real handlers, DynamoDB Local, and the Stripe stand-in with its own clock."""
 
 import logging
 import os
@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 from billing import bootstrap, clock
 from billing.adapters.table import items, keys
 from billing.adapters.table.store import Table
+from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.entities import Plan
 from billing.domain.order import FetchedKind, Snapshot
 from billing.domain.writes import Pointer, StripeId
@@ -38,13 +39,13 @@ from local.stripe.server import StripeServer
 from tests.torture import faults
 from tests.world import WEBHOOK_SECRET, World
 
-START: Final = 1_795_435_200.0  # of every history, in Unix seconds: the platform and Stripe have no other clock
-UNHURRIED: Final = 600.0  # seconds: what is slow is the machine, and no adversary
+START: Final = 1_795_435_200.0  # start of every history in Unix seconds; the platform and Stripe use only this clock
+UNHURRIED: Final = 600.0  # in seconds; a slow machine must not look like a fault
 PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
 
 
 class Ids(random.Random):
-    """The same ids for every history, but for a number in them: the table is one for all."""
+    """Makes the same ids in every history, except for the number of the history: all histories share one table."""
 
     def __init__(self, number: int) -> None:
         super().__init__(0)
@@ -55,18 +56,18 @@ class Ids(random.Random):
 
 
 class Streams:
-    """Reads the table's stream from where it was left."""
+    """Reads the table's stream. Each call continues after the last record."""
 
     def __init__(self, client: Any, arn: str) -> None:
         self._client = client
         shards = client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        [shard] = shards  # DynamoDB Local keeps a table this young in one
+        [shard] = shards  # DynamoDB Local keeps a new table in one shard
         self._next = client.get_shard_iterator(
             StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
 
     def read(self) -> list[tuple[items.Item, items.Item]]:
-        """(before, after) of every change since the last call."""
+        """Returns (before, after) for every change since the last call."""
         changes = []
         while True:
             answer = self._client.get_records(ShardIterator=self._next)
@@ -85,7 +86,7 @@ class Harness:
         self.time = START
 
     def new_history(self, number: int) -> Store:
-        """An empty Stripe, but for the prices. Its ids are in the same order whenever the history comes again."""
+        """Returns a Stripe account that has only the prices. A repeated history gets the same ids in the same order."""
         ids.chance = Ids(number)
         self.time = START
         store = Store(lambda _: None, lambda: self.time)
@@ -98,7 +99,7 @@ class Harness:
         return store
 
     def account(self, tenant_id: str) -> dict[str, items.Item]:
-        """Id -> item of everything that is the tenant's."""
+        """Maps ids to items, for everything that belongs to the tenant."""
         partition = self.world.table.client.query(
             TableName=template.TABLE_NAME,
             KeyConditionExpression="PK = :pk",
@@ -111,7 +112,7 @@ class Harness:
 
 @contextmanager
 def running() -> Iterator[Harness]:
-    """Everything started, and stopped at the end. Needs Java and npm (once)."""
+    """Starts everything and stops it at the end. Needs Java, and npm at the first run."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="torture-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -138,7 +139,9 @@ def _counted(fetch: Fetcher) -> Fetcher:
 
 def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: str) -> Harness:
     given = dict.fromkeys(template.raw()["Parameters"], "https://app.example.com/")
-    functions = template.functions(given | {"TenantClaim": "tenant_id"}, {"STRIPE_API_BASE": stripe_url})
+    functions = template.functions(
+        given | {"TenantClaim": "tenant_id", "AdminScope": DEFAULT_ADMIN_SCOPE}, {"STRIPE_API_BASE": stripe_url}
+    )
     environment = {name: value for f in functions for name, value in f.environment.items() if value}
     environment |= CREDENTIALS | {
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,

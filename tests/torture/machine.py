@@ -1,8 +1,9 @@
-"""A tenant's life at Stripe, and an adversary between Stripe and the platform.
+"""Simulates a tenant at Stripe, and an adversary between Stripe and the platform.
 
-Hypothesis decides what happens at Stripe, which events arrive when, twice, together and in which order their calls
-interleave, and which call of which invocation dies, fails or takes effect unseen. In the end, when Stripe has delivered
-everything until it was taken, the table must say what Stripe says, and the stream must tell each change once.
+Hypothesis decides what happens at Stripe. It decides when each event arrives, which events arrive twice or at the same
+time, and how their calls interleave. It also decides which calls die, which calls fail, and which calls take effect
+although the caller sees a failure. At the end, Stripe delivers every event until the platform accepts it. Then the
+table must agree with Stripe, and the stream must show each change once.
 """
 
 import itertools
@@ -40,7 +41,7 @@ ROUNDS = 5
 INVOICE = "inv-own"
 DUE = 9000
 SUBSCRIPTIONS = 3
-NEVER_KEPT = -1  # days
+NEVER_KEPT = -1  # in days
 FAULTS = {"AwsUnavailable", "Contention", "StripeUnavailable", "StripeFailed"}
 
 gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
@@ -56,7 +57,7 @@ _numbers = itertools.count(1)
 
 
 def exists[F: Callable[..., Any]](kind: str, **fields: Any) -> Callable[[F], F]:
-    """Only when Stripe has such an object: a rule with nothing to act on would be a step wasted."""
+    """Allows the rule only when Stripe has such an object. Without an object, the step would do nothing."""
     decorate: Callable[[F], F] = precondition(lambda self: bool(self.store.all(kind, **fields)))
     return decorate
 
@@ -80,7 +81,7 @@ class Life(RuleBasedStateMachine):
         self.own: dict[str, int] = {}
         figures["histories"] += 1
 
-    # -- what happens at Stripe
+    # -- changes at Stripe
 
     @rule(gap=gaps, price=st.sampled_from(sorted(PLANS)), paid=st.booleans())
     def someone_subscribes_by_hand(self, gap: int, price: str, paid: bool) -> None:
@@ -94,7 +95,7 @@ class Life(RuleBasedStateMachine):
     @exists("checkout.session")
     @rule(gap=gaps, method=methods)
     def a_second_checkout_is_completed(self, gap: int, method: str) -> None:
-        """One that somebody made at Stripe: our endpoint opens no other."""
+        """Somebody creates this checkout at Stripe, because our endpoint opens no second one."""
         if len(self.store.all("subscription")) >= SUBSCRIPTIONS:
             return
         self._pass(gap)
@@ -126,10 +127,10 @@ class Life(RuleBasedStateMachine):
     @exists("subscription")
     @rule(gap=gaps, n=which, quantity=st.integers(1, 9), price=st.sampled_from(sorted(PLANS)), ends=st.booleans())
     def the_portal_changes_it(self, gap: int, n: int, quantity: int, price: str, ends: bool) -> None:
-        def change(thing: Object) -> Object:
-            item = {"id": thing["items"]["data"][0]["id"], "price": price, "quantity": quantity}
+        def change(subscription: Object) -> Object:
+            item = {"id": subscription["items"]["data"][0]["id"], "price": price, "quantity": quantity}
             form = {"items": [item], "cancel_at_period_end": ends}
-            return periods.update_subscription(self.store, thing, form)
+            return periods.update_subscription(self.store, subscription, form)
 
         self._with("subscription", n, gap, change)
 
@@ -146,7 +147,7 @@ class Life(RuleBasedStateMachine):
     @exists("invoice", status="open")
     @rule(gap=gaps, n=which, cards=st.lists(cards, min_size=1, max_size=3))
     def an_invoice_is_tried_again(self, gap: int, n: int, cards: list[str]) -> None:
-        """Also several times by the same PaymentIntent, which fails and succeeds."""
+        """Tries one or more times with the same PaymentIntent, which may fail first and succeed later."""
         waiting = self.store.all("invoice", status="open")
         invoice = waiting[n % len(waiting)]
         for card in cards:
@@ -164,7 +165,7 @@ class Life(RuleBasedStateMachine):
     def the_tenant_pays_by_card(self, gap: int, n: int, card: str) -> None:
         def pay(intent: Object) -> Object:
             if not intent["metadata"]:
-                raise ApiError(400, "", "an invoice of Stripe's is paid by its own rule")
+                raise ApiError(400, "", "another rule pays the invoices of Stripe")
             return collecting.confirm_intent(self.store, intent, card)
 
         self._with("payment_intent", n, gap, pay)
@@ -178,23 +179,23 @@ class Life(RuleBasedStateMachine):
         self._with("charge", n, gap, back)
 
     def _with(self, kind: str, n: int, gap: int, act: Any) -> None:
-        things = self.store.all(kind)
-        if not things:
+        objects = self.store.all(kind)
+        if not objects:
             return
         self._pass(gap)
         try:
-            act(things[n % len(things)])
+            act(objects[n % len(objects)])
         except ApiError:
-            return  # Stripe refuses it, or the card was declined
+            return  # Stripe refuses the request or declines the card
 
     def _pass(self, seconds: int) -> None:
         self.harness.time += seconds
 
-    # -- what reaches the platform
+    # -- calls to the platform
 
     @rule(chance=chances, plan=st.sampled_from(sorted(PLANS.values())), broken=st.lists(faults, min_size=1, max_size=3))
     def the_frontend_asks_for_checkouts(self, chance: random.Random, plan: str, broken: list[dict[int, Fault]]) -> None:
-        """Several at once, some of them dying on the way; then one that nothing disturbs."""
+        """Starts several checkouts at once, and some of them die. Then starts one without faults."""
         self._collect()
         tasks = [Task(lambda: self._checkout(plan), one) for one in broken]
         run([*tasks, *self._deliveries(chance, 2, [])], chance)
@@ -244,9 +245,10 @@ class Life(RuleBasedStateMachine):
     def it_is_reconciled(
         self, chance: random.Random, number: int, broken: list[dict[int, Fault]], kept_days: int
     ) -> None:
-        """While events arrive, by one run or two at once, which die on the way and are gone on with, or not.
+        """Runs one or two reconciliations at once, while events arrive.
 
-        By the events that Stripe keeps, or, as if they were too old, by its objects alone.
+        A run may die. A later run continues it, or no run does. The run uses the events that Stripe keeps, or only the
+        objects, as if all events were too old.
         """
         self._collect()
         tasks = [Task(self._reconcile, one) for one in broken]
@@ -255,7 +257,7 @@ class Life(RuleBasedStateMachine):
         self._count(tasks)
 
     def _deliveries(self, chance: random.Random, number: int, broken: list[dict[int, Fault]]) -> list[Task]:
-        """Any events, also some that were taken before, and some twice at once."""
+        """Chooses any events. Some were accepted before, and some are delivered twice at the same time."""
         known = self.undelivered * 3 + self.delivered
         if not known:
             return []
@@ -277,7 +279,7 @@ class Life(RuleBasedStateMachine):
             self._report(self.harness.world.run("reconcile_stripe", {}))
 
     def _report(self, report: Object) -> None:
-        """What a run could not do, it may have been kept from by a fault, and by nothing else."""
+        """Checks that only a fault prevented the run from doing a part of its work."""
         figures["repaired"] += report["repaired"]
         figures["found"] += report["missed"]
         for failed in report["unresolved"]:
@@ -324,12 +326,12 @@ class Life(RuleBasedStateMachine):
 
     def _check_table(self) -> None:
         account = self.harness.account(self.tenant)
-        wanted = model.expected(self.store, self.tenant, PLANS, self.own)
-        assert set(account) == set(wanted), (sorted(account), sorted(wanted))
-        for thing, fields in wanted.items():
+        expected = model.expected(self.store, self.tenant, PLANS, self.own)
+        assert set(account) == set(expected), (sorted(account), sorted(expected))
+        for key, fields in expected.items():
             for name, value in fields.items():
                 if not name.startswith("_"):
-                    assert account[thing].get(name) == value, (thing, name, account[thing].get(name), value)
+                    assert account[key].get(name) == value, (key, name, account[key].get(name), value)
 
     def _check_records(self) -> None:
         found = self.harness.world.table.read(keys.event(event["id"]) for event in self.delivered)
@@ -338,31 +340,34 @@ class Life(RuleBasedStateMachine):
             assert statuses[event["id"]] in ("PROCESSED", "STALE", "IGNORED"), (event["type"], statuses[event["id"]])
 
     def _check_stream(self) -> None:
-        """Every write raised the revision by one, and each state that an item ever had follows from the one before."""
+        """Checks the history of each item in the stream.
+
+        Each record begins with the state in which the record before it ended. Every write adds one to the revision.
+        """
         last: dict[str, dict[str, Any]] = {}
-        said: Counter[str] = Counter()
+        announced: Counter[str] = Counter()
         once: Counter[tuple[str, str]] = Counter()
         for before, after in self.harness.streams.read():
             item = after or before
             if item["PK"] != f"TENANT#{self.tenant}":
                 continue
             assert after, "an item was deleted"
-            assert before == last.get(item["SK"], {}), "a change was told twice or not at all"
+            assert before == last.get(item["SK"], {}), "the stream repeats or omits a change"
             assert after["revision"] == before.get("revision", 0) + 1
             assert not (_final(before) and after["status"] != before["status"]), (before["status"], after["status"])
             assert after.get("amountPaid", 0) >= before.get("amountPaid", 0)
             last[item["SK"]] = after
             for announcement in publish.announcements_of(before, after):
-                said[announcement.id] += 1
+                announced[announcement.id] += 1
                 once[announcement.type, announcement.entity.id] += 1
-        assert not [key for key, count in said.items() if count > 1], "two announcements with one id"
+        assert not [key for key, count in announced.items() if count > 1], "two announcements have the same id"
         for sort_key, item in last.items():
-            for kind, happened in said_once(sort_key, item).items():
+            for kind, happened in announced_once(sort_key, item).items():
                 assert once[kind, sort_key.split("#")[-1]] == happened, (kind, sort_key, once)
 
 
-def said_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
-    """Announcement -> whether it must have been made, once, of an item that ended like this."""
+def announced_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
+    """Takes an item in its last state. Tells for each announcement whether it was due once (True) or never (False)."""
     match sort_key.split("#", maxsplit=1)[0]:
         case "SUBSCRIPTION":
             ended = item["status"] in ("canceled", "incomplete_expired")

@@ -1,4 +1,7 @@
-"""What the table must hold, told from Stripe's objects alone: written apart from the code that it judges."""
+"""Computes what the table must hold, from Stripe's objects alone.
+
+This module does not use the code that it checks, so it cannot repeat that code's errors.
+"""
 
 from typing import Any
 
@@ -13,17 +16,22 @@ type Expected = dict[str, dict[str, Any]]
 
 
 def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: dict[str, int]) -> Expected:
-    """Id -> fields, for the tenant and all that is its own. `plans`: price -> plan; `own_invoices`: id -> due."""
+    """Maps each id to its fields, for the tenant and for everything that belongs to it.
+
+    `plans` maps prices to plans. `own_invoices` maps the platform's own invoices to the amounts that are due.
+    """
     subscriptions = {s["id"]: s for s in store.all("subscription")}
-    told = {event["data"]["object"]["id"] for event in store.all("event") if event["type"] in EFFECTS}
+    with_event = {event["data"]["object"]["id"] for event in store.all("event") if event["type"] in EFFECTS}
     everything: Expected = {
-        s["id"]: subscription(s, plans, waits=waiting(store, s)) for s in subscriptions.values() if s["id"] in told
+        s["id"]: subscription(s, plans, waits=waiting(store, s))
+        for s in subscriptions.values()
+        if s["id"] in with_event
     }
     for invoice in store.all("invoice"):
-        if invoice["id"] in told:
+        if invoice["id"] in with_event:
             everything[invoice["id"]] = stripe_invoice(invoice)
     for intent in store.all("payment_intent"):
-        if intent["id"] in told:
+        if intent["id"] in with_event:
             everything[intent["id"]] = payment(store, intent)
     for invoice_id, due in own_invoices.items():
         everything[invoice_id] = own_invoice(store, invoice_id, due)
@@ -36,28 +44,31 @@ def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: 
     return everything
 
 
-def waiting(store: Store, thing: Object) -> bool:
-    """Whether the bank has still to pay for the checkout that made it, or refused to."""
-    for session in store.all("checkout.session", subscription=thing["id"]):
+def waiting(store: Store, stripe_object: Object) -> bool:
+    """Tells whether the bank has not paid yet for the checkout of this subscription, or has refused to pay."""
+    for session in store.all("checkout.session", subscription=stripe_object["id"]):
         invoice = store.get("invoice", session["invoice"])
         return bool(session["payment_status"] == "unpaid" and invoice["status"] not in ("paid", "void"))
     return False
 
 
-def subscription(thing: Object, plans: dict[str, str], *, waits: bool) -> dict[str, Any]:
-    item = thing["items"]["data"][0]
+def subscription(stripe_object: Object, plans: dict[str, str], *, waits: bool) -> dict[str, Any]:
+    item = stripe_object["items"]["data"][0]
     return {
-        "status": thing["status"],
+        "status": stripe_object["status"],
         "planId": plans.get(item["price"]["id"]),
         "quantity": item["quantity"],
-        "cancelAtPeriodEnd": thing["cancel_at_period_end"],
+        "cancelAtPeriodEnd": stripe_object["cancel_at_period_end"],
         "_waits": waits,
-        "_order": (thing["created"], thing["id"]),
+        "_order": (stripe_object["created"], stripe_object["id"]),
     }
 
 
 def deciding(known: Expected) -> str | None:
-    """The oldest subscription that gives access, else the oldest that lives, else the last that ended."""
+    """Returns the subscription that decides the tenant's status.
+
+    This is the oldest one that gives access. If none does, it is the oldest live one; otherwise the newest one.
+    """
     ordered = sorted(known, key=lambda key: known[key]["_order"])
     live = [key for key in ordered if known[key]["status"] in LIVE]
     giving = [key for key in live if _meaning(known[key]) == "ACTIVE"]
@@ -69,15 +80,15 @@ def _meaning(entry: dict[str, Any]) -> str:
     return "PENDING" if entry["_waits"] and meaning == "ACTIVE" else meaning
 
 
-def stripe_invoice(thing: Object) -> dict[str, Any]:
-    status = thing["status"].upper()
+def stripe_invoice(invoice: Object) -> dict[str, Any]:
+    status = invoice["status"].upper()
     if status == "OPEN":
-        status = "OVERDUE" if thing["attempt_count"] else "PENDING"
+        status = "OVERDUE" if invoice["attempt_count"] else "PENDING"
     return {
         "status": status,
-        "amountPaid": thing["amount_paid"],
-        "amountRemaining": thing["amount_remaining"],
-        "attemptCount": thing["attempt_count"],
+        "amountPaid": invoice["amount_paid"],
+        "amountRemaining": invoice["amount_remaining"],
+        "attemptCount": invoice["attempt_count"],
     }
 
 

@@ -1,6 +1,6 @@
-"""`python -m tests.torture.mutants`: takes the guards away, one at a time, and sees whether the machine notices.
+"""`python -m tests.torture.mutants` removes the guards one at a time, and checks whether the torture test notices.
 
-Each runs in a process of its own until the first history that does not end well.
+Each mutant runs in its own process until the first history that fails.
 """
 
 import json
@@ -22,19 +22,19 @@ SEED: Final = 1
 
 
 def _without_record_condition() -> AbstractContextManager[Any]:
-    """Closes a record whatever its status: a second delivery is applied again."""
+    """Closes a record in any status, so a second delivery of the event is applied again."""
     return patch(
         "billing.adapters.table.store.STILL_OPEN", "#status IN (:received, :failed, :ignored) OR attribute_exists(PK)"
     )
 
 
 def _without_revision_condition() -> AbstractContextManager[Any]:
-    """Writes an entity whatever was written since it was read."""
+    """Writes an entity even if another invocation wrote it after it was read."""
     return patch("billing.adapters.table.store.on_revision", lambda _: {})
 
 
 def _without_final_states() -> AbstractContextManager[Any]:
-    """A canceled subscription, a paid invoice, a succeeded payment is a state like any other."""
+    """Treats final states like all other states: canceled subscriptions, paid invoices and succeeded payments."""
 
     def careless(current: Replica, incoming: Replica, *, fetched: bool) -> Verdict:
         if fetched or incoming.snapshot_at > current.snapshot_at:
@@ -47,7 +47,7 @@ def _without_final_states() -> AbstractContextManager[Any]:
 
 
 def _without_asking_stripe() -> AbstractContextManager[Any]:
-    """Of two states of one second, the one that is delivered later wins."""
+    """If two states have the same second, applies the one that arrives later."""
 
     def careless(current: Replica, incoming: Replica, *, fetched: bool) -> Verdict:
         verdict = compare(current, incoming, fetched=fetched)
@@ -57,12 +57,12 @@ def _without_asking_stripe() -> AbstractContextManager[Any]:
 
 
 def _without_order() -> AbstractContextManager[Any]:
-    """The state that is delivered later wins, whatever its time."""
+    """Applies the state that arrives later, and ignores its time."""
     return patch("billing.replica.effects.outcome.compare", lambda *_, **__: Verdict.APPLY)
 
 
 def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
-    """A failure is recorded, and answered with 200: Stripe never comes again."""
+    """Records a failure but answers 200, so Stripe does not deliver the event again."""
     from billing.inbox.inbox import Inbox, Receipt, record_of  # noqa: PLC0415
 
     receive = Inbox.receive
@@ -70,7 +70,7 @@ def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
     def answered(self: Inbox, event: Any) -> Receipt:
         try:
             return receive(self, event)
-        except Exception:  # noqa: BLE001 - that is the mutation
+        except Exception:  # noqa: BLE001 - the mutant hides every failure
             return Receipt(record_of(event))
 
     return patch.object(Inbox, "receive", answered)
@@ -87,16 +87,16 @@ MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
 
 
 def run_one(name: str) -> None:
-    """Prints what the first bad history was noticed by, as JSON. Raises when nothing could be tried."""
+    """Prints as JSON how the first failing history was noticed. Raises if no history could run."""
     noticed = ""
     try:
         with MUTANTS[name]():
             torture(HISTORIES, SEED, shrink=False)
     except AssertionError as error:
         noticed = str(error).splitlines()[0][:80] if str(error) else "an assertion"
-    except OSError:  # DynamoDB Local could not be started, say
+    except OSError:  # for example, DynamoDB Local did not start
         raise
-    except Exception as error:  # noqa: BLE001 - any other end but a good one is a finding
+    except Exception as error:  # noqa: BLE001 - every other failure counts as noticed
         noticed = f"{type(error).__name__}: {error}"[:80]
     print(json.dumps({"noticed": noticed, "histories": figures["histories"]}))
 
@@ -111,10 +111,10 @@ def main() -> int:
         began = time.monotonic()
         command = [sys.executable, "-W", "ignore", "-m", "tests.torture.mutants", name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        said = json.loads(done.stdout.splitlines()[-1])
-        survivors += not said["noticed"]
-        found = said["histories"] if said["noticed"] else f"NOT in {said['histories']}"
-        print(f"| {name} | {found} | {time.monotonic() - began:.0f} | `{said['noticed']}` |", flush=True)
+        result = json.loads(done.stdout.splitlines()[-1])
+        survivors += not result["noticed"]
+        found = result["histories"] if result["noticed"] else f"NOT in {result['histories']}"
+        print(f"| {name} | {found} | {time.monotonic() - began:.0f} | `{result['noticed']}` |", flush=True)
     return 1 if survivors else 0
 
 

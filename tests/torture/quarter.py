@@ -1,5 +1,7 @@
-"""`make quarter`: a quarter of many tenants, with half of all webhooks lost, the others twice, late and out of order;
-then one reconciliation. Afterwards the table says what Stripe says, and each change was announced once.
+"""`make quarter` simulates three months of many tenants.
+
+Half of all webhooks are lost. The others arrive late and out of order, and some arrive twice. Then one reconciliation
+runs. After it, the table must agree with Stripe, and each change must be announced once.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from local.stripe.engine.store import Clock, Object, Store
 from local.stripe.errors import ApiError
 from tests.torture import model
 from tests.torture.harness import PLANS, Harness, running
-from tests.torture.machine import said_once
+from tests.torture.machine import announced_once
 
 DAYS: Final = 90
 LOST: Final = 0.5
@@ -29,7 +31,7 @@ DAY: Final = 24 * 3600
 
 
 class HarnessClock(Clock):
-    """The harness' own time, which stands still between two steps."""
+    """Uses the time of the harness, which moves only when a step moves it."""
 
     def __init__(self, harness: Harness) -> None:
         super().__init__()
@@ -43,7 +45,7 @@ class HarnessClock(Clock):
 
 
 class View:
-    """One customer's part of Stripe, for the model, which knows one customer."""
+    """Shows only the objects of one customer, because the model expects a Stripe account with one customer."""
 
     def __init__(self, store: Store, customer: str) -> None:
         self._store = store
@@ -51,15 +53,15 @@ class View:
 
     def all(self, kind: str, **filters: Any) -> list[Object]:
         found = self._store.all(kind, **filters)
-        return found if kind == "event" else [thing for thing in found if self._owner(thing) == self._customer]
+        return found if kind == "event" else [obj for obj in found if self._owner(obj) == self._customer]
 
     def get(self, kind: str, object_id: str) -> Object:
         return self._store.get(kind, object_id)
 
-    def _owner(self, thing: Object) -> str | None:
-        if thing["object"] == "invoice_payment":
-            return str(self._store.get("invoice", thing["invoice"])["customer"])
-        return thing.get("customer")
+    def _owner(self, stripe_object: Object) -> str | None:
+        if stripe_object["object"] == "invoice_payment":
+            return str(self._store.get("invoice", stripe_object["invoice"])["customer"])
+        return stripe_object.get("customer")
 
 
 class Quarter:
@@ -85,7 +87,7 @@ class Quarter:
         self._deliver(DAYS + LATE_DAYS)
 
     def reconcile(self) -> None:
-        """As often as it takes to come to its end: a run stops before its time is over."""
+        """Runs the reconciliation until it is complete. One run may not be enough, because its time is limited."""
         for _ in range(100):
             report = self.harness.world.run("reconcile_stripe", {})
             self.figures["runs"] += 1
@@ -93,9 +95,9 @@ class Quarter:
                 self.figures[name] += report[name]
             if report["complete"]:
                 return
-        raise AssertionError("no reconciliation came to its end")
+        raise AssertionError("the reconciliation did not complete in 100 runs")
 
-    # -- what happens at Stripe
+    # -- changes at Stripe
 
     def _happen(self, tenant: str) -> None:
         mine = [s for s in self.store.all("subscription") if s["metadata"].get("tenantId") == tenant]
@@ -106,7 +108,7 @@ class Quarter:
             elif live and self.chance.random() < 0.06:
                 self._change(tenant, self.chance.choice(live))
         except ApiError:
-            pass  # refused, or declined: that happens too
+            pass  # Stripe refuses some requests and declines some cards; both are part of the simulation
 
     def _subscribe(self, tenant: str) -> None:
         answer = self.harness.world.checkout(tenant, self.chance.choice(sorted(PLANS.values())))
@@ -116,17 +118,17 @@ class Quarter:
         cards = ["pm_card_visa", "pm_card_visa", BANK, "pm_sepaDebit_failure", "pm_card_chargeDeclined"]
         checkout.complete_checkout(self.store, session, self.chance.choice(cards))
 
-    def _change(self, tenant: str, thing: Object) -> None:
-        store, customer = self.store, thing["customer"]
-        item = {"id": thing["items"]["data"][0]["id"], "price": self.chance.choice(sorted(PLANS)), "quantity": 2}
+    def _change(self, tenant: str, subscription: Object) -> None:
+        store, customer = self.store, subscription["customer"]
+        item = {"id": subscription["items"]["data"][0]["id"], "price": self.chance.choice(sorted(PLANS)), "quantity": 2}
         match self.chance.randrange(8):
             case 0 | 1:
-                periods.update_subscription(store, thing, {"items": [item]})
+                periods.update_subscription(store, subscription, {"items": [item]})
             case 2 | 3:
                 card = self.chance.choice(["pm_card_chargeCustomerFail", "pm_card_visa"])
-                periods.update_subscription(store, thing, {"default_payment_method": card})
+                periods.update_subscription(store, subscription, {"default_payment_method": card})
             case 4:
-                periods.update_subscription(store, thing, {"cancel_at_period_end": self.chance.random() < 0.5})
+                periods.update_subscription(store, subscription, {"cancel_at_period_end": self.chance.random() < 0.5})
             case 5:
                 charges = store.all("charge", customer=customer)
                 payments.refund(store, self.chance.choice(charges), 100) if charges else None
@@ -136,7 +138,7 @@ class Quarter:
                 self._own_invoice(tenant)
 
     def _second_checkout(self, tenant: str, customer: str) -> None:
-        """Somebody sold it once more at Stripe: a duplicate."""
+        """Somebody creates a second checkout at Stripe, which makes a duplicate subscription."""
         metadata = {"tenantId": tenant, "planId": "plan-small"}
         form: Object = {"mode": "subscription", "customer": customer, "line_items": [{"price": "price_small"}]}
         form |= {"metadata": metadata, "subscription_data": {"metadata": metadata}}
@@ -152,7 +154,7 @@ class Quarter:
         intent = self.store.get("payment_intent", answer.body["clientSecret"].split("_secret_")[0])
         collecting.confirm_intent(self.store, intent, "pm_card_visa")
 
-    # -- what reaches the platform
+    # -- deliveries to the platform
 
     def _send(self, day: int) -> None:
         events = self.store.all("event")[::-1]
@@ -178,51 +180,55 @@ class Quarter:
             answer = self.harness.world.deliver(event)
             assert answer.status == 200, (event["type"], answer)
 
-    # -- what must be true in the end
+    # -- checks at the end
 
     def differences(self) -> list[str]:
-        """Of the table and the model, told from Stripe's objects alone."""
+        """Compares the table with the model, which uses Stripe's objects alone."""
         return [line for tenant in self.tenants for line in self._differences(tenant)]
 
     def _differences(self, tenant: str) -> list[str]:
         customer = next((c["id"] for c in self.store.all("customer") if c["metadata"].get("tenantId") == tenant), "")
         view: Any = View(self.store, customer)
-        wanted = model.expected(view, tenant, PLANS, self.own[tenant])
+        expected = model.expected(view, tenant, PLANS, self.own[tenant])
         account = self.harness.account(tenant)
-        if not account and wanted == {tenant: {"status": "PENDING", "currentSubscriptionId": None}}:
-            return []  # it never came
-        lines = [f"{tenant}: {thing} is on one side only" for thing in set(account) ^ set(wanted)]
-        for thing in set(account) & set(wanted):
-            for name, value in wanted[thing].items():
-                if not name.startswith("_") and account[thing].get(name) != value:
-                    lines.append(f"{tenant}: {thing}.{name} is {account[thing].get(name)}, and {value} at Stripe")
+        if not account and expected == {tenant: {"status": "PENDING", "currentSubscriptionId": None}}:
+            return []  # this tenant never started a checkout
+        lines = [f"{tenant}: {key} is only in the table or only at Stripe" for key in set(account) ^ set(expected)]
+        for key in set(account) & set(expected):
+            for name, value in expected[key].items():
+                found = account[key].get(name)
+                if not name.startswith("_") and found != value:
+                    lines.append(f"{tenant}: {key}.{name} is {found} in the table and {value} at Stripe")
         return lines
 
     def announcements(self) -> list[str]:
-        """What was announced more or less than once, when every record of the stream is told twice."""
-        heard: dict[str, Any] = {}
+        """Lists the changes that were not announced exactly once.
+
+        The stream delivers every record twice here, so each announcement is made twice with the same id.
+        """
+        by_id: dict[str, Any] = {}
         last: dict[tuple[str, str], Any] = {}
         for before, after in self.harness.streams.read():
             if not after.get("PK", "").startswith("TENANT#"):
                 continue
             last[after["PK"], after["SK"]] = after
             for _ in range(2):
-                for said in publish.announcements_of(before, after):
-                    self.figures["announcements told"] += 1
-                    heard[said.id] = said
-        self.figures["announcements"] = len(heard)
-        self.figures["announced types"] = len({said.type for said in heard.values()} & set(TYPES))
-        once = Counter((said.type, said.entity.id) for said in heard.values())
+                for announcement in publish.announcements_of(before, after):
+                    self.figures["announcements with repetitions"] += 1
+                    by_id[announcement.id] = announcement
+        self.figures["announcements"] = len(by_id)
+        self.figures["announced types"] = len({one.type for one in by_id.values()} & set(TYPES))
+        once = Counter((one.type, one.entity.id) for one in by_id.values())
         return [
             f"{kind} of {sort_key}: announced {once[kind, sort_key.split('#')[-1]]} times"
             for (_, sort_key), item in last.items()
-            for kind, happened in said_once(sort_key, item).items()
+            for kind, happened in announced_once(sort_key, item).items()
             if once[kind, sort_key.split("#")[-1]] != happened
         ]
 
 
 def run(tenants: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """The figures, and what is wrong in the end."""
+    """Returns the figures, and a list of what is wrong at the end."""
     with running() as harness:
         quarter = Quarter(harness, tenants, seed)
         quarter.live()
@@ -234,7 +240,9 @@ def run(tenants: int, seed: int) -> tuple[Counter[str], list[str]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A quarter with half of all webhooks lost, and one reconciliation.")
+    parser = argparse.ArgumentParser(
+        description="Simulates three months with half of all webhooks lost, and one reconciliation."
+    )
     parser.add_argument("tenants", type=int, nargs="?", default=50)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -243,7 +251,7 @@ def main() -> int:
     for name, count in figures.items():
         print(f"  {count:9,} {name}")
     print(f"  {time.monotonic() - began:9,.0f} seconds")
-    print("\n".join(wrong[:20]) or "the table says what Stripe says, and each change was announced once")
+    print("\n".join(wrong[:20]) or "The table agrees with Stripe, and each change was announced once.")
     return 1 if wrong else 0
 
 

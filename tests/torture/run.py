@@ -1,4 +1,4 @@
-"""Runs histories one after the other in this process."""
+"""Runs histories in this process, one after the other."""
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -11,7 +11,7 @@ STEPS = 14
 
 
 def torture(histories: int, number: int, *, shrink: bool = True) -> None:
-    """Raises what the first history that did not end well raised, shrunk to its shortest if wanted."""
+    """Raises the error of the first history that fails. With `shrink`, first looks for the shortest such history."""
     chosen = settings(
         max_examples=histories,
         stateful_step_count=STEPS,

@@ -1,8 +1,8 @@
-"""Runs tasks one call at a time, in an order that a seed decides: every interleaving of their calls can come, and comes
-again with the same seed.
+"""Runs tasks one call at a time, in an order that a seed decides.
 
-Each task is a thread that stops before every call to DynamoDB or Stripe. Between two calls the tasks share nothing, so
-this is all that concurrent Lambdas can do to each other.
+Every interleaving of the calls is possible, and the same seed repeats it. Each task is a thread that stops before every
+call to DynamoDB or Stripe. The tasks share nothing between two calls. Therefore concurrent Lambdas cannot affect each
+other in any other way.
 """
 
 import random
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Fault(StrEnum):
-    """What may happen at a call. "after": the call took effect, and the caller never learns of it."""
+    """What may happen at a call. "after" means that the call took effect but the caller does not see its answer."""
 
     KILL_BEFORE = "kill before"
     KILL_AFTER = "kill after"
@@ -26,12 +26,12 @@ class Fault(StrEnum):
 
 
 class Killed(BaseException):
-    """The Lambda is gone. No handler catches this."""
+    """The Lambda stops at once. No handler catches this exception."""
 
 
 @dataclass
 class Task:
-    """One invocation. `faults`: what happens at its n-th call."""
+    """One invocation. `faults` maps the number of a call to the fault that happens at that call."""
 
     run: Callable[[], Any]
     faults: dict[int, Fault] = field(default_factory=dict)
@@ -44,12 +44,15 @@ class Task:
     _stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def step(self) -> None:
-        """Lets the task run to its next call, or its end."""
+        """Lets the task run until its next call or its end."""
         self._go.release()
         self._stopped.acquire()
 
     def at_call(self) -> Fault | None:
-        """Called by the task's own thread, before a call: waits for its turn. The fault that is due."""
+        """Waits for the task's turn and returns the fault of this call.
+
+        The task's own thread runs this before each of its calls.
+        """
         self._stopped.release()
         self._go.acquire()
         self.calls += 1
@@ -65,7 +68,7 @@ class Task:
             self.result = self.run()
         except Killed:
             self.killed = True
-        except BaseException as error:  # noqa: BLE001 - the one who started the task raises it
+        except BaseException as error:  # noqa: BLE001 - the caller of `run` raises it
             self.error = error
         finally:
             self.done = True
@@ -76,7 +79,7 @@ current: ContextVar[Task | None] = ContextVar("task", default=None)
 
 
 def run(tasks: Sequence[Task], chance: random.Random) -> None:
-    """Runs them all to their end. Raises what a task raised by itself."""
+    """Runs all tasks to their end. Raises the error that a task raised itself."""
     for task in tasks:
         task.start()
     waiting = list(tasks)

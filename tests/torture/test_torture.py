@@ -1,4 +1,4 @@
-"""A short run of the machine. `make torture N=…` runs as many histories as you like."""
+"""Runs a few histories. `make torture N=…` runs as many as you like."""
 
 import shutil
 
@@ -9,13 +9,13 @@ from tests.torture.faults import figures
 from tests.torture.run import torture
 
 HISTORIES = 40
-SEEDS = (20261123, 20261124)  # the same histories at every run: `make torture` looks for new ones
+SEEDS = (20261123, 20261124)  # the same histories in every run; `make torture` looks for new ones
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning"),
     pytest.mark.skipif(
         not (shutil.which("java") and shutil.which("npm")),
-        reason="DynamoDB Local needs java (17) and npm: the machine that attacks the webhook is not run",
+        reason="DynamoDB Local needs java (17) and npm: the torture tests do not run",
     ),
 ]
 
@@ -24,7 +24,7 @@ def test_a_quarter_with_half_of_all_webhooks_lost() -> None:
     reached, wrong = quarter.run(tenants=6, seed=1)
     assert wrong == []
     for name in ("lost", "missed", "announcements", "differences before"):
-        assert reached[name], f"no {name}: nothing was tried"
+        assert reached[name], f"no {name}: the quarter tested nothing"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -33,4 +33,4 @@ def test_histories_end_well(seed: int) -> None:
     torture(HISTORIES, seed)
     assert figures["histories"] >= HISTORIES
     for name in ("crashes", "races", "fetches", "DynamoDB: kill after", "Stripe: kill after"):
-        assert figures[name], f"no {name}: the adversary sleeps"
+        assert figures[name], f"no {name}: the adversary did nothing"

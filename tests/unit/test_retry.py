@@ -1,4 +1,4 @@
-"""How often work is tried again, and when no more."""
+"""Checks how often work is retried, and when the retries end."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from local.aws.worker import Context
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was slept, in seconds; nobody waits."""
+    """Records the sleeps in seconds, without waiting."""
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     return slept

@@ -73,7 +73,7 @@ class Forbidden(BillingError):
 
 
 class AdminOnly(BillingError):
-    status, slug, title = 403, "admin-only", "Scope billing:admin needed"
+    status, slug, title = 403, "admin-only", "Scope of operators needed"
 
 
 class PlanNotFound(BillingError):

@@ -52,6 +52,11 @@ class Settings:
         return _required("TENANT_CLAIM")
 
     @cached_property
+    def admin_scope(self) -> str:
+        """Who has this scope is an operator."""
+        return _required("ADMIN_SCOPE")
+
+    @cached_property
     def success_url(self) -> str:
         return _required("CHECKOUT_SUCCESS_URL")
 

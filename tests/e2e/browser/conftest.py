@@ -1,7 +1,9 @@
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from local.stack import Stack
 from local.stripe.webhooks import Weather
@@ -11,7 +13,7 @@ from tests.e2e.browser.steps import CHROMIUM, PLATFORM_SECONDS
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        # Root has no sandbox to give; the rest keeps the browser from asking the network for things of its own.
+        # Chromium has no sandbox when root runs it. The other flags stop the browser's own network requests.
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield launched
@@ -32,8 +34,22 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     opened = context.new_page()
     broken: list[str] = []
     opened.on("pageerror", lambda error: broken.append(str(error)))
-    opened.on("console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None)
+    opened.on(
+        "console", lambda message: broken.append(message.text) if "Content Security Policy" in message.text else None
+    )
     opened.goto(stack.api_url)
     yield opened
     context.close()
     assert not broken, broken
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A failed test shows what stood on its page."""
+    report = yield
+    page: Page | None = getattr(item, "funcargs", {}).get("page")
+    if report.failed and page and call.when == "call":
+        with suppress(Error):
+            text = page.locator("body").inner_text(timeout=10_000)
+            report.sections.append((f"page {page.url}", text))
+    return report

@@ -1,4 +1,4 @@
-"""What a person does on the pages, as the tests of several files need it."""
+"""Steps of a person on the pages, for the tests in several files."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from local.stack import Stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PICTURES = os.environ.get("PICTURES")
-PLATFORM_SECONDS = 300  # for a webhook to arrive and be applied, and for a cold function, on a busy machine
+PLATFORM_SECONDS = 300  # enough for a webhook and a cold start on a busy machine
 GOOD, DECLINED, ASKS, FAILS_LATER = "4242 4242 4242 4242", "4000000000000002", "4000002760003184", "4000000000000341"
 
 expect.set_options(timeout=PLATFORM_SECONDS * 1000)

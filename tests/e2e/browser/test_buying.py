@@ -1,4 +1,7 @@
-"""What a buyer does in a real browser: subscribe, pay, change, cancel. `make pictures` makes the README's pictures."""
+"""Checks in a real browser how a buyer subscribes, pays, changes the plan and cancels.
+
+`make pictures` uses these tests to make the pictures of the README.
+"""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -8,7 +11,7 @@ from local.stack import Stack
 from tests.e2e.browser.steps import ASKS, CHROMIUM, DECLINED, GOOD, badge, picture, portal, subscribe
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the pages are not tried in a browser"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the browser tests do not run"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees in a real browser: time passes, days are bad, and the console follows and can be used."""
+"""Checks the console in a real browser: as time passes, with bad deliveries, and for accessibility."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -10,11 +10,11 @@ from local.stack import Stack
 from tests.e2e.browser.steps import CHROMIUM, FAILS_LATER, PICTURES, PLATFORM_SECONDS, badge, picture, portal, subscribe
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the pages are not tried in a browser"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the browser tests do not run"),
 ]
 
 
-def test_time_renews_and_a_card_that_fails_is_seen(page: Page, stack: Stack) -> None:
+def test_a_failed_renewal_is_shown(page: Page, stack: Stack) -> None:
     subscribe(page, "late")
     badge(page, "late", "ACTIVE")
     portal(page, stack, "late")
@@ -27,7 +27,7 @@ def test_time_renews_and_a_card_that_fails_is_seen(page: Page, stack: Stack) -> 
     expect(page.locator("#tenant-late")).to_contain_text("past_due")
 
 
-def test_a_bad_day_is_made_and_survived(page: Page, stack: Stack) -> None:
+def test_bad_deliveries_do_no_harm(page: Page, stack: Stack) -> None:
     page.locator("#copies").select_option("2")
     page.get_by_label("Shuffled").check()
     page.get_by_role("button", name="Set the weather").click()
@@ -39,9 +39,9 @@ def test_a_bad_day_is_made_and_survived(page: Page, stack: Stack) -> None:
     expect(page.locator("#live")).to_contain_text("storm")
     expect(page.locator("#status")).not_to_contain_text("received")
     assert stack.wait_until_announced(PLATFORM_SECONDS)
-    heard = {said["id"]: (said["type"], said.get("subscriptionId")) for said in stack.announcements}
-    created = [one for one in heard.values() if one[0] == "subscription.created"]
-    assert len(created) == len(set(created)), "announced twice, under two ids"
+    announced = {one["id"]: (one["type"], one.get("subscriptionId")) for one in stack.announcements}
+    created = [one for one in announced.values() if one[0] == "subscription.created"]
+    assert len(created) == len(set(created)), "the same change was announced with two ids"
     picture(page, "console")
 
 
@@ -55,17 +55,17 @@ def test_what_was_lost_is_found_and_announced(page: Page) -> None:
     page.locator("#lost").select_option(label="none")
     page.get_by_role("button", name="Set the weather").click()
     found = page.locator("#tenant-lost .badge").first
-    for _ in range(3):  # a run that another one is in the way of, the hourly one say, leaves the rest to that
+    for _ in range(3):  # a run stops when another run (for example, the hourly one) has taken over
         page.get_by_role("button", name="Compare with Stripe").click()
         with suppress(AssertionError):
             expect(found).to_have_text("ACTIVE", timeout=PLATFORM_SECONDS * 1000 / 3)
             break
     badge(page, "lost", "ACTIVE")
-    told = page.locator("#announcements li").filter(has_text="tenant.activated").filter(has_text="lost")
-    expect(told).to_have_count(1)
+    announcements = page.locator("#announcements li").filter(has_text="tenant.activated").filter(has_text="lost")
+    expect(announcements).to_have_count(1)
 
 
-def test_dark_and_narrow(browser: Browser, stack: Stack) -> None:
+def test_a_narrow_screen_in_dark_mode(browser: Browser, stack: Stack) -> None:
     context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme="dark")
     page = context.new_page()
     page.goto(stack.api_url)
@@ -93,7 +93,7 @@ UNNAMED = """[...document.querySelectorAll('input:not([type=hidden]), select, bu
 
 
 def test_every_control_has_a_name_and_can_be_reached(page: Page, stack: Stack) -> None:
-    """A screen reader must have something to say, and the first stop of the Tab key leads to the content."""
+    """A screen reader needs a name for each control. The Tab key must first reach the link to the content."""
     assert page.evaluate(UNNAMED) == []
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
     page.keyboard.press("Tab")

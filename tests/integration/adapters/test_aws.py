@@ -1,4 +1,4 @@
-"""AWS does not answer, answers too late, or is throttled: the caller hears 503, and nothing is lost."""
+"""Checks that the caller gets a 503 if AWS does not answer, answers too late or throttles. No data is lost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ LASTING = {
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """From now on these operations of AWS fail."""
+    """Makes these operations of AWS fail from now on."""
 
     def breaks(error: Exception, *operations: str) -> None:
         original = BaseClient._make_api_call  # type: ignore[attr-defined]
@@ -66,12 +66,12 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
-def test_what_passes(error: Exception) -> None:
+def test_temporary_failures_are_recognized(error: Exception) -> None:
     assert aws.passes(error)
 
 
 @pytest.mark.parametrize("error", [*LASTING.values(), ValueError(), None])
-def test_what_does_not_pass(error: Exception | None) -> None:
+def test_lasting_failures_are_recognized(error: Exception | None) -> None:
     assert not aws.passes(error)
 
 
@@ -85,7 +85,7 @@ def test_an_endpoint_says_when_to_try_again(world: World, broken: Callable[..., 
 
 
 @pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
-def test_what_lasts_is_a_failure_of_ours(world: World, broken: Callable[..., None], error: Exception) -> None:
+def test_a_lasting_failure_is_a_500(world: World, broken: Callable[..., None], error: Exception) -> None:
     world.plan()
     broken(error, "GetItem")
     refused(world.checkout(), 500, "internal")
@@ -133,7 +133,7 @@ def test_a_reconciliation_cannot_be_started_for_now(world: World, broken: Callab
 def test_a_throttled_table_is_asked_a_few_times(
     world: World, monkeypatch: pytest.MonkeyPatch, broken: Callable[..., None]
 ) -> None:
-    """BatchGetItem of a throttled table answers 200 and leaves keys out."""
+    """BatchGetItem of a throttled table answers 200, but without some of the keys."""
     world.plan()
     calls: list[str] = []
     original = BaseClient._make_api_call  # type: ignore[attr-defined]
@@ -150,7 +150,7 @@ def test_a_throttled_table_is_asked_a_few_times(
     assert len(calls) == 6
 
 
-def test_the_deployed_limits_are_short_and_a_developers_are_not(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+def test_the_time_limits_are_short_unless_a_factor_is_set(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     for factor, seconds in (("", 1), ("60", 60)):
         monkeypatch.setenv("TIME_LIMIT_FACTOR", factor)
         bootstrap.reset()

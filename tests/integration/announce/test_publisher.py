@@ -1,4 +1,4 @@
-"""The stream's function: what a batch announces, what it remembers, and what comes again."""
+"""Checks the function of the stream: what it announces, what it stores in the history, and what it retries."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ INVOICE = Invoice(
 
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the bus took. `refuse` in an entry's detail: that many more times it is refused."""
+    """Collects the announcements that the bus accepts. The bus refuses a type as often as `refusals` says."""
     taken: list[dict[str, Any]] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -67,7 +67,7 @@ def record(number: int, before: Entity | None, after: Entity, **more: Any) -> di
 
 
 def publish(world: World, *records: dict[str, Any]) -> list[str]:
-    """The sequence numbers that are reported as failed."""
+    """Publishes the records. Returns the sequence numbers that the function reports as failed."""
     answer = world.run("publish_billing_events", {"Records": list(records)})
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -80,7 +80,7 @@ def history(world: World) -> list[dict[str, Any]]:
 
 def test_a_change_is_announced_and_remembered(world: World, bus: list[dict[str, Any]]) -> None:
     assert publish(world, record(1, BEFORE, AFTER, eventId="evt_1"), record(2, None, INVOICE)) == []
-    assert [(said["type"], said["tenantId"]) for said in bus] == [
+    assert [(one["type"], one["tenantId"]) for one in bus] == [
         ("tenant.activated", "acme"),
         ("invoice.paid", "acme"),
     ]
@@ -95,7 +95,7 @@ def test_a_change_is_announced_and_remembered(world: World, bus: list[dict[str, 
 def test_a_record_that_comes_again_has_the_same_ids(world: World, bus: list[dict[str, Any]]) -> None:
     for _ in range(2):
         publish(world, record(1, BEFORE, AFTER))
-    assert [said["id"] for said in bus] == [bus[0]["id"]] * 2
+    assert [one["id"] for one in bus] == [bus[0]["id"]] * 2
     assert len(history(world)) == 1
 
 
@@ -103,18 +103,18 @@ def test_an_entry_that_is_refused_is_sent_again_by_itself(world: World, bus: lis
     refusals["invoice.overdue"] = 2
     failed = replace(INVOICE, status=InvoiceStatus.OVERDUE, attempt_count=1)
     assert publish(world, record(1, None, failed)) == []
-    assert sorted(said["type"] for said in bus) == ["invoice.overdue", "invoice.payment_attempt_failed"]
+    assert sorted(one["type"] for one in bus) == ["invoice.overdue", "invoice.payment_attempt_failed"]
 
 
-def test_what_cannot_be_published_is_reported_and_stops_nobody(world: World, bus: list[dict[str, Any]]) -> None:
+def test_a_record_that_fails_is_reported_and_does_not_stop_the_others(world: World, bus: list[dict[str, Any]]) -> None:
     refusals["tenant.activated"] = 99
     poison: dict[str, Any] = {"eventID": "2", "eventName": "MODIFY", "eventSource": "aws:dynamodb"}
     poison |= {"dynamodb": {"SequenceNumber": "2", "NewImage": {"PK": {"S": "TENANT#x"}, "SK": {"S": "INVOICE#y"}}}}
     assert publish(world, record(1, BEFORE, AFTER), poison, record(3, None, INVOICE)) == ["1", "2"]
-    assert [said["type"] for said in bus] == ["invoice.paid"]
+    assert [one["type"] for one in bus] == ["invoice.paid"]
 
 
-def test_what_is_no_tenants_is_no_news(world: World, bus: list[dict[str, Any]]) -> None:
+def test_a_deletion_is_not_announced(world: World, bus: list[dict[str, Any]]) -> None:
     removed = record(1, AFTER, AFTER)
     removed["eventName"] = "REMOVE"
     del removed["dynamodb"]["NewImage"]
@@ -122,7 +122,7 @@ def test_what_is_no_tenants_is_no_news(world: World, bus: list[dict[str, Any]]) 
     assert bus == []
 
 
-def test_the_bus_is_the_templates(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_announcements_go_to_the_configured_bus(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -135,7 +135,7 @@ def test_the_bus_is_the_templates(world: World, monkeypatch: pytest.MonkeyPatch)
     assert names == [bus["Name"] for bus in boto3.client("events").list_event_buses()["EventBuses"]][-1:]
 
 
-def test_a_batch_that_runs_out_of_time_is_told_in_time(world: World, bus: list[dict[str, Any]]) -> None:
+def test_a_batch_that_runs_out_of_time_is_reported_in_time(world: World, bus: list[dict[str, Any]]) -> None:
     world.timeout = deadline.RESERVE_SECONDS / 2
     assert publish(world, record(1, BEFORE, AFTER)) == ["1"]
     assert bus == []

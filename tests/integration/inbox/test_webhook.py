@@ -1,4 +1,4 @@
-"""A delivery's way through the real handler: authentication, the record, the answer."""
+"""Checks how the real handler processes a delivery: authentication, the record of the event, and the answer."""
 
 import base64
 import copy
@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.exceptions import ClientError
 
 from billing import bootstrap
@@ -36,7 +37,7 @@ def record(world: World, event: Object) -> Record:
 
 @pytest.fixture
 def subscribed(world: World) -> Object:
-    """A `customer.subscription.created` of a tenant that just went through Checkout."""
+    """Returns the `customer.subscription.created` event of a tenant that has just completed a checkout."""
     world.plan()
     world.subscribe()
     return next(e for e in world.new_events() if e["type"] == "customer.subscription.created")
@@ -104,20 +105,22 @@ def test_a_rolled_secret_is_taken_up_without_a_deployment(world: World, subscrib
     bootstrap_secret = bootstrap.secrets().read()
     value = {"api-key": "sk_test_local", "webhook-secret": ["whsec_new", WEBHOOK_SECRET]}
     boto3.client("secretsmanager").put_secret_value(SecretId=world.secret_arn, SecretString=json.dumps(value))
-    assert bootstrap.secrets().read() == bootstrap_secret  # still the cached one
+    assert bootstrap.secrets().read() == bootstrap_secret  # the store still returns the cached secret
     assert world.deliver(subscribed, secret="whsec_new").status == 200
     assert world.deliver(subscribed, secret=WEBHOOK_SECRET).status == 200
 
 
-def test_a_flood_of_bad_signatures_asks_for_the_secret_once(world: World, subscribed: Object) -> None:
+def test_a_flood_of_bad_signatures_asks_for_the_secret_once(
+    world: World, subscribed: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
-    original = bootstrap.secrets()._fetch
+    original = SecretsProvider.get
 
-    def counted(*, force: bool) -> Any:
-        asked.append("forced" if force else "cached")
-        return original(force=force)
+    def counted(provider: SecretsProvider, name: str, **options: Any) -> Any:
+        asked.append("forced" if options["force_fetch"] else "cached")
+        return original(provider, name, **options)
 
-    bootstrap.secrets()._fetch = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(SecretsProvider, "get", counted)
     for _ in range(5):
         assert world.deliver(subscribed, secret="whsec_guessed").status == 400
     assert asked.count("forced") == 1
@@ -133,7 +136,7 @@ def test_without_a_configured_secret_everything_is_refused(world: World, subscri
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"id":"evt_1"}'])
-def test_signed_but_no_event(world: World, body: bytes) -> None:
+def test_a_signed_body_that_is_no_event(world: World, body: bytes) -> None:
     refused(world.deliver_raw(body), 400, "invalid-event")
 
 
@@ -172,7 +175,7 @@ def test_another_mode_is_ignored(world: World, subscribed: Object, capsys: pytes
     assert "LivemodeMismatch" in capsys.readouterr().out
 
 
-def test_what_is_nobodys_is_ignored(world: World, subscribed: Object) -> None:
+def test_an_event_of_no_tenant_is_ignored(world: World, subscribed: Object) -> None:
     event = copy.deepcopy(subscribed)
     event["data"]["object"] |= {"customer": "cus_elsewhere", "metadata": {}}
     assert world.deliver(event).body["status"] == "IGNORED"
@@ -210,8 +213,8 @@ def test_a_failure_is_answered_with_5xx_recorded_and_repaired_by_the_next_delive
     assert _failed(world) == []
 
 
-def _shown(thing: Object) -> Object:
-    return {name: value for name, value in thing.items() if not name.startswith("_")}
+def _shown(stripe_object: Object) -> Object:
+    return {name: value for name, value in stripe_object.items() if not name.startswith("_")}
 
 
 def _failed(world: World) -> list[Any]:
@@ -239,11 +242,11 @@ def test_a_subscription_that_stripe_does_not_have_is_tried_again(world: World, s
     assert record(world, event).status is RecordStatus.FAILED
 
 
-# -- crashes and races
+# -- crashes and races between deliveries
 
 
 class Killed(BaseException):
-    """The Lambda is gone: nothing catches this."""
+    """The Lambda stops at once. No handler catches this exception."""
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -253,7 +256,7 @@ def test_a_kill_at_either_write_is_healed_by_the_next_delivery(
 ) -> None:
     original = getattr(Table, call)
 
-    def killed(self: Table, *arguments: Any) -> None:  # the inbox calls by position
+    def killed(self: Table, *arguments: Any) -> None:  # the inbox passes its arguments by position
         if after:
             original(self, *arguments)
         raise Killed
@@ -279,7 +282,7 @@ def test_a_lost_race_is_run_again(world: World, subscribed: Object, monkeypatch:
             raced.append(1)
             tenant = self.tenant(TENANT)
             assert tenant
-            self.write([tenant])  # somebody else writes the tenant between our read and our write
+            self.write([tenant])  # another writer changes the tenant between our read and our write
         original(self, *arguments)
 
     monkeypatch.setattr(Table, "commit", beaten)
@@ -317,8 +320,8 @@ def test_the_slower_of_two_deliveries_finds_the_record_closed(
 
 def test_many_items_are_read_however_many_round_trips_it_takes(world: World) -> None:
     world.customer()
-    wanted = [keys.event(f"evt_{n}") for n in range(1200)]
-    assert list(world.table.read([*wanted, keys.tenant(TENANT)])) == [keys.tenant(TENANT)]
+    event_keys = [keys.event(f"evt_{n}") for n in range(1200)]
+    assert list(world.table.read([*event_keys, keys.tenant(TENANT)])) == [keys.tenant(TENANT)]
 
 
 def test_a_throttled_table_is_a_5xx_and_nothing_is_lost(
@@ -366,10 +369,8 @@ def test_nothing_secret_is_logged(world: World, subscribed: Object) -> None:
         assert secret not in logged
 
 
-def test_an_effect_on_a_kind_that_nobody_has_placed_is_no_silent_success(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As if somebody had added an event type and forgotten `replica/account.py`."""
+def test_an_effect_on_an_unknown_kind_of_object_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This happens if somebody adds an event type but forgets to extend `replica/account.py`."""
     world.customer()
     customer = world.stripe.store.get("customer", CUSTOMER)
     event = world.stripe.store.emit("customer.deleted", customer)

@@ -1,4 +1,4 @@
-"""What operators ask: which events failed, what became of one, once more, and what changed for a tenant."""
+"""Checks the endpoints of operators: lists of events, one event, its replay, and the history of a tenant."""
 
 import base64
 import copy
@@ -42,7 +42,7 @@ def replayed(world: World, event_id: str) -> Answer:
     return world.api("POST", f"/stripe/events/{event_id}/replay", tenant=None, admin=True)
 
 
-def told(
+def tenant_history(
     world: World, tenant_id: str = TENANT, *, tenant: str | None = TENANT, admin: bool = False, **q: Any
 ) -> Answer:
     return world.api("GET", f"/tenants/{tenant_id}/history", tenant=tenant, admin=admin, query_string=q)
@@ -50,7 +50,10 @@ def told(
 
 @pytest.fixture
 def kept(world: World) -> list[Object]:
-    """The events of a subscription by card in Stripe's order, undelivered, and still at Stripe."""
+    """Returns the events of a subscription by card in Stripe's order.
+
+    None of them is delivered yet, and Stripe still keeps them.
+    """
     world.plan()
     world.subscribe()
     return [copy.deepcopy(event) for event in reversed(world.stripe.store.all("event"))]
@@ -67,12 +70,12 @@ def completed(kept: list[Object]) -> Object:
 
 
 def fail(world: World, event: Object) -> None:
-    """Delivered while Stripe is down, and so FAILED."""
+    """Delivers the event while Stripe is down, so its record becomes FAILED."""
     world.stripe.fail(500, count=2, path="/v1/subscriptions")
     assert world.deliver(event).status == 503
 
 
-# -- the failed ones
+# -- failed events
 
 
 def test_a_failed_event_is_listed_until_it_is_applied(world: World, completed: Object) -> None:
@@ -108,7 +111,7 @@ def test_one_event(world: World, created: Object) -> None:
 
 
 @pytest.mark.parametrize("event_id", ["sub_1", "evt_", "evt_a-b", "evt_1%0A", "evt_" + "a" * 251, "EVT_1"])
-def test_what_is_no_events_id(world: World, event_id: str) -> None:
+def test_an_invalid_event_id_is_refused(world: World, event_id: str) -> None:
     refused(seen(world, event_id), 400, "bad-request")
     refused(replayed(world, event_id), 400, "bad-request")
     assert world.stripe.calls == []
@@ -122,7 +125,7 @@ def test_events_are_for_admins(world: World, created: Object, method: str, path:
     refused(answer, 403, "admin-only")
 
 
-# -- a tenant's
+# -- events of a tenant
 
 
 def test_the_events_of_a_tenant_newest_first(world: World, kept: list[Object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +138,7 @@ def test_the_events_of_a_tenant_newest_first(world: World, kept: list[Object], m
     assert listed(world, tenantId="another").body == {"events": []}
 
 
-def test_a_tenants_of_one_status(world: World, created: Object, completed: Object) -> None:
+def test_the_events_of_a_tenant_with_one_status(world: World, created: Object, completed: Object) -> None:
     fail(world, completed)
     world.deliver(created)
     for status, event in (("FAILED", completed), ("PROCESSED", created)):
@@ -144,7 +147,7 @@ def test_a_tenants_of_one_status(world: World, created: Object, completed: Objec
     assert listed(world, tenantId=TENANT, status="STALE").body == {"events": []}
 
 
-def test_an_event_without_a_tenant_is_in_nobodys_list(world: World, created: Object) -> None:
+def test_an_event_without_a_tenant_is_in_no_tenants_list(world: World, created: Object) -> None:
     created["data"]["object"] |= {"customer": "cus_elsewhere", "metadata": {}}
     assert world.deliver(created).body["status"] == "IGNORED"
     assert listed(world, tenantId=TENANT).body == {"events": []}
@@ -163,11 +166,11 @@ def test_an_event_without_a_tenant_is_in_nobodys_list(world: World, created: Obj
         *({"status": "FAILED", "limit": limit} for limit in ("0", "101", "-1", "1.5", "x", "", "٣", "9" * 5000)),
     ],
 )
-def test_what_cannot_be_asked(world: World, query: dict[str, str]) -> None:
+def test_an_invalid_query_is_refused(world: World, query: dict[str, str]) -> None:
     refused(listed(world, **query), 400, "bad-request")
 
 
-def test_the_word_says_what_can_be_asked(world: World) -> None:
+def test_the_detail_names_a_valid_query(world: World) -> None:
     assert "status=FAILED" in listed(world, status="PROCESSED").body["detail"]
 
 
@@ -175,7 +178,7 @@ def test_the_word_says_what_can_be_asked(world: World) -> None:
 
 
 def bring(world: World, event_id: str, at: str, tenant_id: str = TENANT, status: RecordStatus | None = None) -> None:
-    """A record that was received, and then failed or closed, at that time."""
+    """Stores a record that was received at that time. Without a status the record fails; otherwise it is closed."""
     record = Record(
         event_id=event_id,
         event_type="invoice.paid",
@@ -207,8 +210,8 @@ def pages(world: World, **query: Any) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     "query", [{"status": "FAILED"}, {"tenantId": TENANT}, {"tenantId": TENANT, "status": "FAILED"}]
 )
-def test_pages_lose_nothing_and_double_nothing(world: World, query: dict[str, str]) -> None:
-    """Five a second: what one time does not order, the ids do."""
+def test_pages_neither_lose_nor_repeat_an_event(world: World, query: dict[str, str]) -> None:
+    """Five events have the same second. The ids decide their order."""
     for number in range(23):
         bring(world, f"evt_{number:02}", f"2026-11-23T12:00:{number // 5:02}Z")
     expected = [f"evt_{number:02}" for number in reversed(range(23))]
@@ -219,7 +222,7 @@ def test_pages_lose_nothing_and_double_nothing(world: World, query: dict[str, st
         assert 0 < len(got[-1]) <= limit
 
 
-def test_a_cursor_holds_where_its_item_is_gone(world: World) -> None:
+def test_a_cursor_works_after_its_item_left_the_list(world: World) -> None:
     for number in range(4):
         bring(world, f"evt_{number}", f"2026-11-23T12:00:0{number}Z")
     body = listed(world, status="FAILED", limit=2).body
@@ -232,7 +235,10 @@ def test_a_cursor_holds_where_its_item_is_gone(world: World) -> None:
 
 
 def test_a_rare_status_among_many_events(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a read of DynamoDB's held two items, not 1 MB: short pages and empty ones, and yet all of them."""
+    """Limits a read of DynamoDB to about two items instead of 1 MB.
+
+    Some pages are short or empty, but together they hold all events.
+    """
     for number in range(60):
         rare = number in (3, 30, 31, 59)
         bring(world, f"evt_{number:02}", f"2026-11-23T12:00:{number:02}Z", status=None if rare else RecordStatus.STALE)
@@ -248,7 +254,7 @@ def packed(value: Any) -> str:
 
 
 def forged(past: Pages, *position: Any) -> str:
-    """With the right check: whoever reads the source can make one."""
+    """Makes a cursor with a correct check. Anyone who reads the source code can do this."""
     return packed([*position, past.check(list(position))])
 
 
@@ -296,7 +302,7 @@ def test_a_cursor_is_of_no_use_for_another_query(world: World) -> None:
         for other in queries:
             if other != own:
                 refused(listed(world, **other, cursor=cursor), 400, "bad-request")
-        refused(told(world, admin=True, cursor=cursor), 400, "bad-request")
+        refused(tenant_history(world, admin=True, cursor=cursor), 400, "bad-request")
         changed = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
         refused(listed(world, **own, cursor=changed[:20] + changed[21:]), 400, "bad-request")
 
@@ -309,7 +315,7 @@ def test_an_invented_position_stays_in_its_partition(world: World) -> None:
     assert [e["eventId"] for e in found] == ["evt_mine"]
 
 
-# -- once more
+# -- replays
 
 
 def test_an_event_that_never_came_is_applied_by_a_replay(world: World, created: Object) -> None:
@@ -361,7 +367,7 @@ def test_a_replay_that_fails_answers_as_the_webhook_does(world: World, completed
     assert [e["eventId"] for e in listed(world, status="FAILED").body["events"]] == [completed["id"]]
 
 
-def test_what_breaks_us_breaks_the_replay(world: World, created: Object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_our_code_fails_the_replay(world: World, created: Object, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("a bug")
 
@@ -391,7 +397,7 @@ def test_an_event_that_stripe_does_not_have(world: World, created: Object) -> No
 
 
 def remember(world: World, tenant_id: str = TENANT, count: int = 1) -> list[Item]:
-    """The changes of one invoice: `count` writes, five a second."""
+    """Stores the changes of one invoice: `count` writes, five in each second."""
     image: Item = {}
     made = []
     for revision in range(1, count + 1):
@@ -408,7 +414,7 @@ def remember(world: World, tenant_id: str = TENANT, count: int = 1) -> list[Item
 def test_the_history_of_a_tenant(world: World) -> None:
     remember(world, count=2)
     remember(world, "other", count=5)
-    assert told(world).body == {
+    assert tenant_history(world).body == {
         "history": [
             {
                 "at": "2026-11-23T12:00:00Z",
@@ -432,28 +438,28 @@ def test_the_history_of_a_tenant(world: World) -> None:
 
 def test_the_history_is_the_tenants_own(world: World) -> None:
     remember(world)
-    refused(told(world, tenant="other"), 403, "forbidden")
-    refused(told(world, tenant=None), 403, "forbidden")
-    assert len(told(world, tenant=None, admin=True).body["history"]) == 1
-    assert told(world, "other", tenant="other").body == {"history": []}
+    refused(tenant_history(world, tenant="other"), 403, "forbidden")
+    refused(tenant_history(world, tenant=None), 403, "forbidden")
+    assert len(tenant_history(world, tenant=None, admin=True).body["history"]) == 1
+    assert tenant_history(world, "other", tenant="other").body == {"history": []}
 
 
 def test_a_stolen_cursor_shows_nothing_of_another_tenant(world: World) -> None:
     remember(world, count=3)
     remember(world, "other", count=3)
-    theirs = told(world, "other", tenant="other", limit=1).body["cursor"]
-    refused(told(world, cursor=theirs), 400, "bad-request")
+    theirs = tenant_history(world, "other", tenant="other", limit=1).body["cursor"]
+    refused(tenant_history(world, cursor=theirs), 400, "bad-request")
 
 
-def test_what_happened_is_remembered_as_it_was_written(world: World, kept: list[Object]) -> None:
-    """From the images that the table really held before and after each delivery."""
+def test_the_history_holds_the_changes_as_written(world: World, kept: list[Object]) -> None:
+    """Uses the images that the table really held before and after each delivery."""
     images = []
     for event in kept:
         before = entities(world)
         world.deliver(event)
         images += [(before.get(key, {}), after) for key, after in entities(world).items() if after != before.get(key)]
     world.table.remember(item for before, after in images if (item := history.change(before, after)))
-    body = told(world, limit=100).body["history"]
+    body = tenant_history(world, limit=100).body["history"]
     first = next(change for change in reversed(body) if change["entity"] == "SUBSCRIPTION")
     assert first["changes"]["status"] == {"to": "active"}
     assert first["eventId"] in {event["id"] for event in kept}
@@ -471,7 +477,7 @@ def entities(world: World) -> dict[keys.Key, Item]:
     return world.table.read(keys.Key(raw["PK"]["S"], raw["SK"]["S"]) for raw in partition)
 
 
-def test_changes_are_put_any_number_of_times(world: World) -> None:
+def test_changes_can_be_put_several_times(world: World) -> None:
     made = remember(world, count=60)  # more than two batches
     world.table.remember([*made, *made])
     world.table.remember([])
@@ -487,7 +493,7 @@ def test_changes_are_put_any_number_of_times(world: World) -> None:
         assert got == list(range(60, 0, -1)), limit
 
 
-def test_what_a_throttled_table_leaves_out_is_put_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_that_a_throttled_table_leaves_out_are_put_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     client, put = world.table.client, world.table.client.batch_write_item
     calls: list[int] = []
 
@@ -502,8 +508,26 @@ def test_what_a_throttled_table_leaves_out_is_put_again(world: World, monkeypatc
     monkeypatch.setattr(client, "batch_write_item", throttled)
     remember(world, count=30)
     assert calls == [25, 15, 5, 5]
-    assert len(told(world, limit=100).body["history"]) == 30
+    assert len(tenant_history(world, limit=100).body["history"]) == 30
 
     monkeypatch.setattr(client, "batch_write_item", lambda **asked: {"UnprocessedItems": asked["RequestItems"]})
     with pytest.raises(AwsUnavailable):
         remember(world, "other")
+
+
+# -- what a caller can make us read and say
+
+
+def test_a_long_body_is_refused(world: World) -> None:
+    body = json.dumps({"x" * 40 + str(n): "y" * 40 for n in range(60_000)})
+    refused(world.api("POST", "/stripe/checkout", data=body), 413, "body-too-large")
+    names = json.dumps({f"{n:x}" * 8: 1 for n in range(400)})
+    answer = world.api("POST", "/stripe/checkout", data=names)
+    refused(answer, 400, "bad-request")
+    assert len(answer.body["detail"]) < 1000
+
+
+def test_the_webhook_has_a_limit_of_its_own(world: World) -> None:
+    """Stripe's events are longer than what a frontend sends."""
+    answer = world.deliver_raw(b'{"a": "' + b"x" * 100_000 + b'"}')
+    refused(answer, 400, "invalid-event")

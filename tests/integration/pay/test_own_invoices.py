@@ -1,4 +1,4 @@
-"""Invoices of the platform's own: what an admin may bring in."""
+"""Checks which of the platform's own invoices an admin may create."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from tests.world import TENANT, Answer, World
 
 
 def create(world: World, *, admin: bool = True, **body: Any) -> Answer:
-    wanted = {"amount": 25000, "currency": "usd", **body}
-    return world.api("POST", f"/tenants/{TENANT}/invoices", admin=admin, json=wanted)
+    request = {"amount": 25000, "currency": "usd", **body}
+    return world.api("POST", f"/tenants/{TENANT}/invoices", admin=admin, json=request)
 
 
 def test_an_invoice_of_the_platforms_own(world: World) -> None:
@@ -29,7 +29,7 @@ def test_an_invoice_of_the_platforms_own(world: World) -> None:
     }
 
 
-def test_asked_twice_it_is_made_once(world: World) -> None:
+def test_the_same_request_twice_creates_one_invoice(world: World) -> None:
     first = create(world, invoiceId="inv-7")
     again = create(world, invoiceId="inv-7")
     assert (first.status, again.status) == (201, 200)
@@ -43,7 +43,7 @@ def test_an_id_is_taken_across_tenants(world: World) -> None:
     refused(world.api("POST", "/tenants/other/invoices", admin=True, json=body), 409, "already-exists")
 
 
-def test_an_id_is_given_where_none_is_named(world: World) -> None:
+def test_an_invoice_without_an_id_gets_one(world: World) -> None:
     ids = {create(world).body["invoiceId"] for _ in range(2)}
     assert len(ids) == 2
 

@@ -83,7 +83,7 @@ def test_what_can_be_paid(world: World, status: InvoiceStatus) -> None:
         assert status in answer.body["detail"]
 
 
-def test_after_a_declined_card_the_same_one_is_tried_again(world: World) -> None:
+def test_after_a_declined_card_the_same_payment_intent_is_used(world: World) -> None:
     bring_in(world)
     first = pay(world).body
     [intent] = world.stripe.store.all("payment_intent")
@@ -91,7 +91,7 @@ def test_after_a_declined_card_the_same_one_is_tried_again(world: World) -> None
     assert pay(world).body == first
 
 
-def test_a_canceled_one_is_followed_by_the_next(world: World) -> None:
+def test_a_canceled_payment_intent_is_replaced(world: World) -> None:
     bring_in(world)
     first = pay(world).body
     payments.cancel_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0])
@@ -99,7 +99,7 @@ def test_a_canceled_one_is_followed_by_the_next(world: World) -> None:
     assert len(world.stripe.store.all("payment_intent")) == 2
 
 
-def test_paid_at_stripe_but_not_heard_of_yet(world: World) -> None:
+def test_an_invoice_that_is_paid_at_stripe_before_its_event_arrives(world: World) -> None:
     bring_in(world)
     pay(world)
     collecting.confirm_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0], "pm_card_visa")

@@ -1,4 +1,7 @@
-"""The table is compared with Stripe and repaired: what never came, what was changed by hand, and what goes wrong."""
+"""Checks that the reconciliation compares the table with Stripe and repairs it.
+
+Events may be lost, items may be changed by hand, and Stripe may fail.
+"""
 
 import copy
 import json
@@ -62,7 +65,7 @@ def record(world: World, event: Object) -> Any:
 
 
 def time_left(seconds: float) -> AbstractContextManager[None]:
-    """As Lambda does for an invocation."""
+    """Sets a deadline, as Lambda does for an invocation."""
     return deadline.of(Context("request-1", "reconcile", 512, time.time() + seconds))  # type: ignore[arg-type]
 
 
@@ -73,7 +76,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lost(world: World) -> World:
-    """A first subscription of which no event arrived."""
+    """Returns a world with a first subscription. None of its events has arrived."""
     world.plan()
     world.subscribe()
     return world
@@ -81,7 +84,7 @@ def lost(world: World) -> World:
 
 @pytest.fixture
 def true(lost: World) -> World:
-    """The same, reconciled."""
+    """Returns the same world after a reconciliation, so its table agrees with Stripe."""
     assert run(lost)["complete"]
     return lost
 
@@ -108,7 +111,7 @@ def test_lost_webhooks_are_found_and_applied(lost: World) -> None:
     assert recorded.status is InvoiceStatus.PAID
 
 
-def test_it_ends_where_the_webhook_would(world: World, bought: list[Object]) -> None:
+def test_the_result_is_the_same_as_with_the_webhook(world: World, bought: list[Object]) -> None:
     before = items(world)
     for event in bought:
         world.deliver(event)
@@ -123,7 +126,7 @@ def test_it_ends_where_the_webhook_would(world: World, bought: list[Object]) -> 
     assert state(world) == delivered
 
 
-def test_again_it_changes_nothing(true: World) -> None:
+def test_a_second_run_changes_nothing(true: World) -> None:
     before = without_progress(true)
     report = run(true)
     assert without_progress(true) == before
@@ -139,7 +142,7 @@ def test_only_what_did_not_arrive_is_applied(lost: World) -> None:
     assert record(lost, events[0]).done
 
 
-def test_the_webhook_that_comes_after_all_is_a_duplicate(true: World) -> None:
+def test_a_webhook_that_arrives_later_is_a_duplicate(true: World) -> None:
     before = without_progress(true)
     for event in handled(true):
         answer = true.deliver(event)
@@ -156,7 +159,7 @@ def test_an_event_that_failed_is_tried_again(lost: World) -> None:
     assert record(lost, created).status is RecordStatus.PROCESSED
 
 
-def test_old_ones_are_told_as_late(lost: World) -> None:
+def test_old_missed_events_are_reported_as_late(lost: World) -> None:
     for event in handled(lost)[:2]:
         event["created"] -= 3600
     assert run(lost)["late"] == 2
@@ -173,7 +176,7 @@ def test_the_next_run_sees_what_is_new_and_two_hours_before(true: World) -> None
 
 def test_events_come_oldest_first_page_by_page(lost: World, monkeypatch: pytest.MonkeyPatch) -> None:
     events = handled(lost)
-    for n, event in enumerate(events):  # two of a second, the newest first, over some weeks
+    for n, event in enumerate(events):  # two events in each second, newest first, over some weeks
         event["created"] = int(time.time()) - (n // 2) * 3 * DAY
     monkeypatch.setattr(stripe_api, "PAGE", 1)
     report = run(lost)
@@ -210,7 +213,7 @@ def test_what_fails_is_tried_again_for_three_days(lost: World) -> None:
     assert run(lost)["unresolved"] == []
 
 
-# -- drift
+# -- differences between the table and Stripe
 
 
 def test_what_was_changed_by_hand_is_repaired_and_reported(true: World) -> None:
@@ -257,7 +260,7 @@ def test_a_change_whose_event_is_lost_for_good_is_repaired(true: World) -> None:
     assert run(true)["differing"] == {}
 
 
-def test_open_invoices_however_old(true: World) -> None:
+def test_open_invoices_of_any_age_are_compared(true: World) -> None:
     invoice = periods.renew(true.stripe.store, first_subscription(true), "pm_card_chargeCustomerFail")
     invoice["created"] -= 100 * DAY
     true.stripe.store.forget("event")
@@ -287,7 +290,7 @@ def test_a_payment_of_which_no_event_is_left(true: World) -> None:
     assert run(true)["differing"] == {}
 
 
-def test_a_payment_that_was_not_tried_is_on_no_record(true: World) -> None:
+def test_a_payment_without_an_attempt_is_not_recorded(true: World) -> None:
     intent = own_invoice(true, 5000)
     compared = run(true)["compared"]
     assert true.payment(intent["id"]) is None
@@ -301,8 +304,8 @@ def test_a_payment_that_was_not_tried_is_on_no_record(true: World) -> None:
 
 
 @pytest.mark.parametrize(("days", "found"), [(29, 0), (31, 1), (None, 1)])
-def test_what_no_event_tells_any_more_is_compared_from_the_beginning(true: World, days: int | None, found: int) -> None:
-    """`days`: how long ago the last complete run began, None for never; events are kept for 30."""
+def test_objects_without_events_are_compared_from_the_beginning(true: World, days: int | None, found: int) -> None:
+    """`days` tells how long ago the last complete run began (None: never). Stripe keeps events for 30 days."""
     invoice = periods.renew(true.stripe.store, first_subscription(true))
     [intent] = [i for i in true.stripe.store.all("payment_intent") if true.payment(i["id"]) is None]
     for old in (invoice, intent):
@@ -316,7 +319,7 @@ def test_what_no_event_tells_any_more_is_compared_from_the_beginning(true: World
     assert (differing.get("invoice", 0), differing.get("payment", 0)) == (found, found)
 
 
-def test_a_final_state_is_for_a_human(true: World) -> None:
+def test_a_wrong_final_state_is_reported_and_not_repaired(true: World) -> None:
     drift(true, status="canceled")
     report = run(true)
     [unresolved] = report["unresolved"]
@@ -325,7 +328,7 @@ def test_a_final_state_is_for_a_human(true: World) -> None:
     assert (report["repaired"], only_subscription(true).status) == (0, "canceled")
 
 
-def test_objects_that_are_nobodys_are_foreign(true: World) -> None:
+def test_objects_of_no_tenant_are_counted_as_foreign(true: World) -> None:
     theirs = copy.deepcopy(first_subscription(true)) | {"id": "sub_theirs", "customer": "cus_theirs", "metadata": {}}
     true.stripe.store.objects["subscription"]["sub_theirs"] = theirs
     before = without_progress(true)
@@ -337,7 +340,7 @@ def test_objects_that_are_nobodys_are_foreign(true: World) -> None:
 def test_a_listed_object_that_is_older_than_the_table_does_no_harm(
     true: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the list and the reading of the account, an event came."""
+    """An event arrives after Stripe listed the object and before the run reads the account."""
     api = bootstrap.stripe()
     original = api.list_subscriptions
 
@@ -356,7 +359,8 @@ def test_a_listed_object_that_is_older_than_the_table_does_no_harm(
 def test_a_payment_that_came_before_its_invoice_is_counted_when_they_are_tied(true: World) -> None:
     intent = own_invoice(true, 5000)
     collecting.confirm_intent(true.stripe.store, intent, "pm_card_visa")
-    for key in (keys.invoice(TENANT, "inv-001"), keys.own_invoice_pointer("inv-001")):  # as in an older backup
+    # The table now looks as if it came from an older backup.
+    for key in (keys.invoice(TENANT, "inv-001"), keys.own_invoice_pointer("inv-001")):
         true.table.client.delete_item(TableName=true.table.name, Key=table_items.dump(key._asdict()))
     assert run(true)["complete"]
     body = {"invoiceId": "inv-001", "amount": 5000, "currency": "usd"}
@@ -387,7 +391,7 @@ def test_what_failed_of_a_full_comparison_is_compared_again(lost: World) -> None
     assert stored.objects_since > 0
 
 
-def test_a_list_that_keeps_failing_starves_no_events(true: World) -> None:
+def test_a_failing_list_does_not_block_the_events(true: World) -> None:
     true.stripe.fail(status=500, count=1000, path="/v1/payment_intents")
     assert not run(true)["complete"]
     subscriptions.set_status(true.stripe.store, first_subscription(true), "past_due")
@@ -433,7 +437,7 @@ def test_a_dry_run_writes_nothing(lost: World) -> None:
     assert report["repaired"] == 0
 
 
-# -- going on
+# -- continued runs
 
 
 def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
@@ -443,7 +447,7 @@ def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
     for n in range(4):
         other = copy.deepcopy(first) | {"id": f"sub_{n}", "metadata": {}, "customer": "cus_theirs"}
         true.stripe.store.objects["subscription"][other["id"]] = other
-    drift(true, quantity=7)  # the oldest, and so the last of the list
+    drift(true, quantity=7)  # this subscription is the oldest, so it is the last one in the list
     monkeypatch.setattr(stripe_api, "PAGE", 2)
     api = bootstrap.stripe()
     original = api.list_subscriptions
@@ -454,7 +458,8 @@ def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
         pages.append(filters)
         if len(pages) == 2:
             passed = deadline.remaining() - (stripe_api.WORST_CASE_SECONDS + deadline.RESERVE_SECONDS + 1)
-            monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)  # what is left is for this call alone
+            # The time that is left is enough for this call only.
+            monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
         return original(**filters)
 
     monkeypatch.setattr(api, "list_subscriptions", until_the_second)
@@ -465,7 +470,7 @@ def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
     assert stored
     assert (stored.phase, stored.cursor) == ("subscriptions", "sub_2")
     report = run(true)
-    assert (report["complete"], report["compared"]) == (True, 5)  # three subscriptions, a payment and an invoice
+    assert (report["complete"], report["compared"]) == (True, 5)  # three subscriptions, one payment and one invoice
     assert (report["missed"], report["differing"]) == (0, {"subscription.quantity": 1})
     assert pages[2] == {"starting_after": "sub_2"}
 
@@ -484,7 +489,7 @@ def test_a_run_that_was_cut_off_by_another_version_begins_anew(true: World) -> N
     assert run(true)["complete"]
 
 
-def test_of_two_runs_one_goes_on(lost: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_of_two_runs_continues(lost: World, monkeypatch: pytest.MonkeyPatch) -> None:
     api = bootstrap.stripe()
     original = api.list_subscriptions
     inner: list[dict[str, Any]] = []
@@ -502,7 +507,7 @@ def test_of_two_runs_one_goes_on(lost: World, monkeypatch: pytest.MonkeyPatch) -
     assert run(lost)["complete"]
 
 
-# -- Stripe's bad days
+# -- failures of Stripe
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/subscriptions", "/v1/invoices"])
@@ -550,12 +555,12 @@ def test_one_object_that_stripe_fails_on_does_not_stop_the_others(true: World) -
 # -- the functions
 
 
-def test_the_function_runs_it_and_tells_the_metrics(lost: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_function_runs_and_writes_its_metrics(lost: World, capsys: pytest.CaptureFixture[str]) -> None:
     report = invoke(lost, {})
     assert (report["complete"], report["missed"]) == (True, len(handled(lost)))
-    told = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    metrics = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
     names = ("ReconciliationMissed", "ReconciliationDrift", "ReconciliationUnresolved", "ReconciliationComplete")
-    assert [told[name] for name in names] == [[0.0], [0.0], [0.0], [1.0]]
+    assert [metrics[name] for name in names] == [[0.0], [0.0], [0.0], [1.0]]
 
 
 def test_what_is_late_or_drifted_is_in_the_metrics_and_the_log(
@@ -569,8 +574,8 @@ def test_what_is_late_or_drifted_is_in_the_metrics_and_the_log(
     capsys.readouterr()
     caplog.clear()
     report = invoke(true, {})
-    told = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
-    assert (told["ReconciliationMissed"][-1], told["ReconciliationDrift"][-1]) == (1.0, 1.0)
+    metrics = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    assert (metrics["ReconciliationMissed"][-1], metrics["ReconciliationDrift"][-1]) == (1.0, 1.0)
     assert [vars(line)["report"] for line in caplog.records if line.message == "reconciled"] == [report]
 
 
@@ -591,7 +596,7 @@ def test_the_function_takes_a_dry_run(lost: World) -> None:
 
 @pytest.mark.parametrize("event", [{"dryrun": True}, {"dryRun": "perhaps"}])
 def test_the_function_refuses_what_it_does_not_know(lost: World, event: dict[str, Any]) -> None:
-    """A slip in a dry run's name must not become a real one."""
+    """A wrong spelling of `dryRun` must not start a real run."""
     before = items(lost)
     with pytest.raises(ValidationError):
         invoke(lost, event)
@@ -607,19 +612,19 @@ def invoke(world: World, event: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sent", "dry_run"), [({}, False), ({"json": {"dryRun": True}}, True), ({"query_string": {"dryRun": "true"}}, True)]
 )
-def test_an_admin_starts_it(
+def test_an_admin_starts_a_run(
     world: World, monkeypatch: pytest.MonkeyPatch, sent: dict[str, Any], *, dry_run: bool
 ) -> None:
     with lambda_client(monkeypatch) as stub:
         body = json.dumps({"dryRun": dry_run}).encode()
-        wanted = {"FunctionName": "billing-reconcile", "InvocationType": "Event", "Payload": body}
-        stub.add_response("invoke", {"StatusCode": 202}, wanted)
+        expected = {"FunctionName": "billing-reconcile", "InvocationType": "Event", "Payload": body}
+        stub.add_response("invoke", {"StatusCode": 202}, expected)
         answer = world.api("POST", "/stripe/reconcile", admin=True, **sent)
         assert (answer.status, answer.body) == (202, {"started": True, "dryRun": dry_run})
         stub.assert_no_pending_responses()
 
 
-def test_nobody_else_starts_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_else_starts_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with lambda_client(monkeypatch):
         refused(world.api("POST", "/stripe/reconcile"), 403, "admin-only")
         refused(world.api("POST", "/stripe/reconcile", admin=True, json={"dryRun": 1}), 400, "bad-request")

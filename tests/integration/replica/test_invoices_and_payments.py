@@ -1,4 +1,4 @@
-"""Invoices of Stripe, invoices of the platform, and the money for them."""
+"""Checks the invoices of Stripe, the platform's own invoices, and the payments for both."""
 
 import copy
 import itertools
@@ -91,7 +91,8 @@ def test_the_own_invoice_is_paid_once_whatever_comes_first(world: World, order: 
     collecting.confirm_intent(world.stripe.store, intent, "pm_card_visa")
     payments.refund(world.stripe.store, world.stripe.store.get("charge", intent["latest_charge"]), 100)
     failed, succeeded, refunded = world.new_events()
-    events = [failed, succeeded, at(succeeded, 5), refunded]  # two events may tell of one change, at different seconds
+    # Two events may report the same change at different seconds.
+    events = [failed, succeeded, at(succeeded, 5), refunded]
     for index in order:
         assert world.deliver(events[index]).status == 200
     invoice, payment = world.invoice("inv-001"), world.payment(intent["id"])
@@ -139,7 +140,7 @@ def test_another_currency_pays_nothing(world: World) -> None:
 
 
 def test_a_debit_on_its_way_is_no_failure(active: World) -> None:
-    """Stripe counts the attempt at once; only the PaymentIntent tells that the bank has not answered yet."""
+    """Stripe counts the attempt at once. Only the PaymentIntent shows that the bank has not answered yet."""
     store = active.stripe.store
     subscription = first_subscription(active)
     invoice = periods.renew(store, subscription, later=True)
@@ -160,8 +161,11 @@ def test_a_debit_on_its_way_is_no_failure(active: World) -> None:
     assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
 
 
-def test_another_address_of_the_same_invoice_is_no_other_state(active: World) -> None:
-    """Stripe makes them anew whenever it shows an invoice: two events of one second need no fetch for that."""
+def test_a_new_url_of_an_invoice_is_not_a_new_state(active: World) -> None:
+    """Stripe makes new URLs whenever it shows an invoice.
+
+    If two events of the same second differ only in these URLs, no fetch is needed.
+    """
     [invoice] = active.stripe.store.all("invoice")
     recorded = active.invoice(invoice["id"])
     assert recorded

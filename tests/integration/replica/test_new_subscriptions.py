@@ -1,4 +1,4 @@
-"""A tenant subscribes: by card, by bank debit, on trial, twice."""
+"""Checks how a tenant subscribes: by card, by bank debit, with a trial, and twice."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ def test_every_sample_is_applied(world: World, path: Any) -> None:
     for other in AS_NOW:
         world.stripe.store.add(json.loads(other.read_text())["data"]["object"])
     answer = world.deliver(json.loads(path.read_text()))
-    expired = path.stem == "checkout.session.expired"  # of a session that this table never opened
+    expired = path.stem == "checkout.session.expired"  # the event is about a session that this table never opened
     assert (answer.status, answer.body["status"]) == (200, "STALE" if expired else "PROCESSED")
 
 
@@ -55,7 +55,10 @@ def test_a_first_subscription(world: World, bought: list[Object]) -> None:
 
 
 def test_any_order_of_a_first_subscription_ends_alike(world: World, bought: list[Object]) -> None:
-    """Every order is too many for a test that makes a table each: the rotations, and their reverses."""
+    """Tries the rotations and their reverses.
+
+    All possible orders would take too long, because the test resets the table before each one.
+    """
     outcomes = []
     client, name = world.table.client, world.table.name
     tenant_before = client.get_item(TableName=name, Key=_key(TENANT))["Item"]
@@ -78,7 +81,7 @@ def _key(tenant: str) -> Any:
 def test_events_of_one_change_fetch_rarely(world: World, bought: list[Object]) -> None:
     for event in bought:
         world.deliver(event)
-    assert len(fetches(world)) <= 1  # checkout.session.completed came first, and names its subscription only
+    assert len(fetches(world)) <= 1  # checkout.session.completed comes first and holds only the id of its subscription
 
 
 def test_a_trial_needs_no_payment(world: World) -> None:
@@ -128,7 +131,7 @@ def test_a_failed_bank_debit_leaves_the_tenant_inactive_until_its_invoice_is_pai
 
 
 def active_after(world: World, events: list[Object], shuffle: int) -> None:
-    """In the order of that shuffle; 0: in their own."""
+    """Delivers the events in the order that this seed gives; 0 keeps their own order."""
     if shuffle:
         random.Random(shuffle).shuffle(events)
     for event in events:
@@ -158,7 +161,7 @@ def test_a_debit_is_settled_by_whatever_says_first_that_its_invoice_is_paid(worl
     collecting.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     events = world.new_events()
     last = ("invoice.paid", "invoice.payment_succeeded")
-    # A sort is stable: the rest keeps Stripe's order.
+    # `sorted` is stable, so the other events keep Stripe's order.
     order = sorted(events, key=lambda e: (e["type"] in last, e["type"] == first))
     for event in order:
         assert world.deliver(event).status == 200
@@ -171,7 +174,7 @@ def test_a_debit_is_settled_by_whatever_says_first_that_its_invoice_is_paid(worl
 def test_a_checkout_and_its_payment_at_the_same_moment(
     world: World, monkeypatch: pytest.MonkeyPatch, slower: str
 ) -> None:
-    """The slower of the two has read the account before the faster one commits."""
+    """The slower invocation reads the account before the faster one commits."""
     world.plan()
     world.subscribe("processing")
     completed = next(e for e in world.new_events() if e["type"] == "checkout.session.completed")
@@ -209,7 +212,7 @@ def test_a_part_of_an_invoice_is_recorded(active: World) -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_several_payments_of_an_invoice_the_same_one_stands(active: World, order: int) -> None:
+def test_the_order_of_several_payments_of_an_invoice_does_not_matter(active: World, order: int) -> None:
     invoice = active.stripe.store.all("invoice")[0]
     payment = invoices.payment_of(active.stripe.store, invoice)
     assert payment
@@ -304,7 +307,7 @@ def test_a_second_live_subscription_is_kept_and_flagged(world: World, bought: li
 
 
 def test_two_checkouts_both_paid_are_both_kept_and_one_is_flagged(world: World) -> None:
-    """The second session is not of our endpoint, which opens no other: somebody made it at Stripe."""
+    """Somebody creates the second session at Stripe, because our endpoint opens no second one."""
     world.plan()
     first = world.subscribe()
     form = {"mode": "subscription", "customer": first["customer"], "line_items": [{"price": "price_pro"}]}
@@ -321,8 +324,8 @@ def test_two_checkouts_both_paid_are_both_kept_and_one_is_flagged(world: World) 
 
 
 @pytest.mark.parametrize("shuffle", range(6))
-def test_a_failed_debit_that_is_let_go_of_waits_no_more(world: World, shuffle: int) -> None:
-    """Who voids the first invoice wants no money for it: Stripe's status alone gives access then."""
+def test_a_failed_debit_does_not_wait_after_its_invoice_is_voided(world: World, shuffle: int) -> None:
+    """When somebody voids the first invoice, no payment is due. Then Stripe's status alone decides about access."""
     world.plan()
     session = world.subscribe("processing")
     store = world.stripe.store

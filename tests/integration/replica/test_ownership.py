@@ -1,4 +1,4 @@
-"""Whose an event is, whatever its metadata claims."""
+"""Checks which tenant an event belongs to, even if its metadata names another one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Money that goes back, and the notice of a trial's end: what the table holds of them, in any order."""
+"""Checks refunds, disputes and the notice before the end of a trial, in any order of the events."""
 
 import itertools
 from typing import Any
@@ -14,7 +14,7 @@ from tests.world import CUSTOMER, TENANT, World
 
 
 def paid(world: World) -> Object:
-    """The charge of a subscription's first invoice."""
+    """Makes a paid subscription. Returns the charge of its first invoice."""
     world.plan()
     world.subscribe()
     world.deliver_new()
@@ -101,8 +101,8 @@ def test_a_change_keeps_the_notice(world: World) -> None:
     world.plan(trial_days=2)
     world.subscribe()
     world.deliver_new()
-    [thing] = world.stripe.store.all("subscription")
-    periods.update_subscription(world.stripe.store, thing, {"cancel_at_period_end": True})
+    [stripe_object] = world.stripe.store.all("subscription")
+    periods.update_subscription(world.stripe.store, stripe_object, {"cancel_at_period_end": True})
     for event in world.new_events():
         world.deliver(at(event, 9))
     subscription = only_subscription(world)
@@ -124,13 +124,13 @@ def test_an_older_notice_that_comes_later_changes_nothing(world: World) -> None:
     assert only_subscription(world) == before
 
 
-def test_a_notice_after_the_end_is_none(world: World) -> None:
+def test_a_notice_after_the_end_is_not_kept(world: World) -> None:
     world.plan(trial_days=2)
     world.subscribe()
     events = world.new_events()
     notice = next(e for e in events if e["type"] == "customer.subscription.trial_will_end")
-    [thing] = world.stripe.store.all("subscription")
-    subscriptions.cancel_subscription(world.stripe.store, thing)
+    [stripe_object] = world.stripe.store.all("subscription")
+    subscriptions.cancel_subscription(world.stripe.store, stripe_object)
     for event in [*(e for e in events if e is not notice), *(at(e, 1) for e in world.new_events()), notice]:
         assert world.deliver(event).status == 200
     subscription = only_subscription(world)
@@ -148,7 +148,7 @@ def test_a_refund_that_is_canceled_later_is_taken_back(world: World) -> None:
 
 
 def test_a_charge_that_was_never_captured_gives_nothing_back(world: World) -> None:
-    """Stripe tells of a released authorization as of a refund."""
+    """Stripe reports a released authorization as a refund."""
     charge = paid(world) | {"captured": False, "amount_refunded": 4900}
     world.stripe.store.add(charge)
     assert world.deliver(world.stripe.store.emit("charge.refunded", charge)).body["status"] == "IGNORED"

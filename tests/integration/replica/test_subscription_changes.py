@@ -1,4 +1,4 @@
-"""What happens to a subscription later, in any order."""
+"""Checks the later changes of a subscription, in any order of the events."""
 
 import copy
 from datetime import datetime
@@ -74,14 +74,14 @@ def test_an_older_snapshot_changes_nothing(active: World) -> None:
     assert only_subscription(active).status == "active"
 
 
-def test_two_of_one_second_are_decided_by_stripe(active: World) -> None:
+def test_stripe_decides_between_two_events_of_one_second(active: World) -> None:
     subscription = first_subscription(active)
     held = only_subscription(active)
     asked = len(fetches(active))
     subscription["items"]["data"][0]["quantity"] = 7
     event = active.stripe.store.emit("customer.subscription.updated", subscription)
     event = {**event, "created": _seconds(held.snapshot_at)}
-    subscription["items"]["data"][0]["quantity"] = 9  # what Stripe says when it is asked
+    subscription["items"]["data"][0]["quantity"] = 9  # the state that Stripe returns to a fetch
     assert active.deliver(event).body["status"] == "PROCESSED"
     assert only_subscription(active).quantity == 9
     assert len(fetches(active)) == asked + 1
@@ -100,7 +100,10 @@ def test_the_same_second_with_the_same_content_asks_nobody(active: World) -> Non
 
 
 def test_a_fetch_is_written_on_the_revision_read_before_it(active: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between our read and the fetch's write somebody else writes: the fetched state must not go over it."""
+    """Another writer changes the subscription between our read and our write.
+
+    The fetched state must not overwrite that change.
+    """
     subscription = first_subscription(active)
     subscription["items"]["data"][0]["quantity"] = 7
     event = active.stripe.store.emit("customer.subscription.updated", subscription)

@@ -156,7 +156,7 @@ def test_a_completed_checkout_is_not_offered_again_before_its_event(world: World
 
 
 def test_a_crash_after_the_customer_was_made_is_healed(world: World) -> None:
-    """Stripe made the customer, our write never came: the idempotency key finds it again."""
+    """Stripe made the customer, but our write did not happen. The idempotency key finds the customer again."""
     world.plan()
     world.checkout()
     [customer] = world.stripe.store.all("customer")
@@ -254,7 +254,7 @@ def test_a_pointer_never_changes_hands(world: World) -> None:
     assert world.table.owner(StripeId("cus_other")) == "other"
 
 
-# -- Stripe's bad days
+# -- failures of Stripe
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,10 @@ def test_stripes_failures(
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
 def test_a_failure_that_stripe_keeps_under_its_key_locks_nobody_out(world: World, path: str) -> None:
-    """Stripe answers a key with its first answer for a day, also when that was a 500: another key is tried at once."""
+    """Stripe repeats the first answer to a key for a day, even if that answer was a 500.
+
+    Therefore the checkout tries another key at once.
+    """
     world.plan()
     world.stripe.fail(500, path=path)
     assert world.checkout().status == 200

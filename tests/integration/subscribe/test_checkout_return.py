@@ -1,4 +1,7 @@
-"""Back from Checkout before the webhook: whose session it is; the table is brought to it once, whatever comes after."""
+"""Checks the return from Checkout before the webhook arrives.
+
+The endpoint shows a session only to its owner. The table takes over the result once, whatever arrives later.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,8 +29,8 @@ ADMIN = Caller(None, is_admin=True)
 
 
 def status(world: World, session_id: str, caller: Caller = OWN) -> dict[str, Any]:
-    wanted = GetCheckout.model_validate({"sessionId": session_id})
-    return CheckoutReturn(world.table, bootstrap.stripe(), Decider(world.table, bootstrap.fetch)).show(caller, wanted)
+    request = GetCheckout.model_validate({"sessionId": session_id})
+    return CheckoutReturn(world.table, bootstrap.stripe(), Decider(world.table, bootstrap.fetch)).show(caller, request)
 
 
 def not_found(world: World, session_id: str, caller: Caller = OWN) -> None:
@@ -49,12 +52,12 @@ def revisions(world: World) -> list[int]:
 
 @pytest.fixture
 def paid(world: World) -> Object:
-    """A session that was paid, of which no event arrived."""
+    """Returns a paid session. None of its events has arrived."""
     world.plan()
     return world.subscribe()
 
 
-# -- whose
+# -- owner of the session
 
 
 def test_an_open_session(world: World) -> None:
@@ -78,14 +81,14 @@ def test_an_expired_session(world: World) -> None:
     assert world.subscriptions() == []
 
 
-def test_another_tenants_is_not_there(world: World, paid: Object) -> None:
+def test_a_session_of_another_tenant_is_not_found(world: World, paid: Object) -> None:
     not_found(world, paid["id"], Caller("other"))
-    assert world.subscriptions() == []  # who may not see it, changes nothing either
+    assert world.subscriptions() == []  # a caller without access changes nothing
     with pytest.raises(Forbidden):
         status(world, paid["id"], Caller(None))
 
 
-def test_one_that_does_not_exist_is_not_there(world: World) -> None:
+def test_an_unknown_session_is_not_found(world: World) -> None:
     not_found(world, "cs_test_none")
     not_found(world, "cs_test_none", ADMIN)
 
@@ -99,16 +102,16 @@ def test_metadata_is_no_proof(world: World, paid: Object) -> None:
     assert world.subscriptions() == []
 
 
-def test_an_admin_may_see_any(world: World, paid: Object) -> None:
+def test_an_admin_may_see_any_session(world: World, paid: Object) -> None:
     assert status(world, paid["id"], ADMIN)["tenantId"] == TENANT
     paid["customer"] = world.stripe.store.create("customer")["id"]
     assert status(world, paid["id"], ADMIN) == {"sessionId": paid["id"], "status": "complete", "paymentStatus": "paid"}
 
 
-# -- before the webhook, and after it
+# -- before and after the webhook
 
 
-def test_complete_before_the_webhook_is_applied_at_once(world: World, paid: Object) -> None:
+def test_a_complete_session_is_applied_before_the_webhook(world: World, paid: Object) -> None:
     assert status(world, paid["id"]) == {
         "sessionId": paid["id"],
         "status": "complete",
@@ -129,7 +132,7 @@ def test_complete_before_the_webhook_is_applied_at_once(world: World, paid: Obje
     assert tenant.checkout.session_id == ""
 
 
-def test_asked_again_it_writes_nothing(world: World, paid: Object) -> None:
+def test_a_second_call_writes_nothing(world: World, paid: Object) -> None:
     first = status(world, paid["id"])
     before = revisions(world)
     assert [status(world, paid["id"]) for _ in range(3)] == [first] * 3
@@ -149,7 +152,7 @@ def test_the_webhook_that_comes_after_changes_nothing(world: World, paid: Object
 
 
 def test_the_tenant_becomes_active_once(world: World, paid: Object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the states that the table went through, write by write."""
+    """Records the tenant's status after every write."""
     seen = [tenant_status(world)]
     original = world.table.client.transact_write_items
 
@@ -167,14 +170,14 @@ def test_the_tenant_becomes_active_once(world: World, paid: Object, monkeypatch:
     assert changes == [(TenantStatus.PENDING, TenantStatus.ACTIVE)]
 
 
-def test_after_the_webhook_it_asks_for_no_subscription(world: World, paid: Object) -> None:
+def test_after_the_webhook_a_call_fetches_no_subscription(world: World, paid: Object) -> None:
     world.deliver_new()
     before, asked = revisions(world), len(fetches(world))
     assert status(world, paid["id"])["tenantStatus"] == "ACTIVE"
     assert (revisions(world), len(fetches(world))) == (before, asked)
 
 
-def test_it_ends_where_the_webhook_would(world: World, paid: Object) -> None:
+def test_the_result_is_the_same_as_with_the_webhook(world: World, paid: Object) -> None:
     events = world.new_events()
     status(world, paid["id"])
     for event in events:
@@ -211,11 +214,11 @@ def test_a_debit_that_failed_stays_failed(world: World) -> None:
     assert only_subscription(world).checkout_payment is CheckoutPayment.FAILED
 
 
-# -- at once, and broken
+# -- simultaneous calls and failures
 
 
-def test_the_webhook_wins_in_between(world: World, paid: Object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes after the account was read, while Stripe is asked for the subscription."""
+def test_the_webhook_writes_first(world: World, paid: Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The webhook arrives after the call read the account, while it fetches the subscription from Stripe."""
     api, events = bootstrap.stripe(), world.new_events()
     original = api.fetch
 
@@ -237,7 +240,7 @@ def test_several_at_once(world: World, paid: Object) -> None:
     assert only_subscription(world).status == "active"
 
 
-def test_a_crash_before_the_write_is_made_good_by_the_next_call(world: World, paid: Object) -> None:
+def test_the_next_call_heals_a_crash_before_the_write(world: World, paid: Object) -> None:
     world.stripe.fail(status=500, count=10, path="/v1/subscriptions/")
     with pytest.raises(StripeUnavailable):
         status(world, paid["id"])
@@ -246,7 +249,7 @@ def test_a_crash_before_the_write_is_made_good_by_the_next_call(world: World, pa
     assert status(world, paid["id"])["tenantStatus"] == "ACTIVE"
 
 
-def test_what_the_table_has_later_is_not_undone(world: World, paid: Object) -> None:
+def test_a_later_state_in_the_table_is_not_undone(world: World, paid: Object) -> None:
     status(world, paid["id"])
     world.table.write([replace(only_subscription(world), status="canceled")])
     status(world, paid["id"])

@@ -1,4 +1,4 @@
-"""Plans: what an admin may bring in."""
+"""Checks which plans an admin may create."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ def put(world: World, plan_id: str = PLAN, *, admin: bool = True, **body: Any) -
 
 
 def create(world: World, *, admin: bool = True, **body: Any) -> Answer:
-    wanted = {"amount": 25000, "currency": "usd", **body}
-    return world.api("POST", f"/tenants/{TENANT}/invoices", admin=admin, json=wanted)
+    request = {"amount": 25000, "currency": "usd", **body}
+    return world.api("POST", f"/tenants/{TENANT}/invoices", admin=admin, json=request)
 
 
 def test_a_plan_takes_its_money_from_the_price(world: World) -> None:
@@ -34,7 +34,7 @@ def test_a_plan_takes_its_money_from_the_price(world: World) -> None:
     }
 
 
-def test_put_again_changes_it(world: World) -> None:
+def test_a_second_put_changes_the_plan(world: World) -> None:
     world.price("price_pro")
     world.price("price_new", 5900)
     put(world, stripePriceId="price_pro")

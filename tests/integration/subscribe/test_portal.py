@@ -63,7 +63,7 @@ def test_no_open_redirect(world: World, url: str) -> None:
     if url:
         refused(answer, 400, "bad-return-url")
     else:
-        assert answer.status == 200  # as good as left out
+        assert answer.status == 200  # the same as without a return URL
     assert TENANT not in str(answer.body)
 
 

@@ -1,4 +1,4 @@
-"""What of a write is a change, and the item that remembers it."""
+"""Checks which writes are changes, and the item in the history for each change."""
 
 import os
 import subprocess
@@ -73,7 +73,7 @@ def test_a_new_entity_is_a_change_of_every_field() -> None:
     assert not made["changes"].keys() & {"PK", "SK", *BOOKKEEPING}
 
 
-def test_false_and_nothing_are_two_things() -> None:
+def test_false_is_not_the_same_as_absent() -> None:
     absent = {name: value for name, value in AFTER.items() if name != "cancelAtPeriodEnd"}
     assert change(AFTER, absent)["changes"] == {"cancelAtPeriodEnd": {"from": False}}
 
@@ -93,11 +93,11 @@ def test_bookkeeping_is_no_change(name: str) -> None:
 
 
 @pytest.mark.parametrize("partition", ["EVENT#evt_1", "PLAN#plan-pro", "STRIPE#cus_1", "HISTORY#acme", "XTENANT#acme"])
-def test_what_is_not_a_tenants_has_no_history(partition: str) -> None:
+def test_items_of_no_tenant_have_no_history(partition: str) -> None:
     assert history.change({}, {**AFTER, "PK": partition}) is None
 
 
-def test_a_deletion_and_what_no_code_of_ours_wrote_make_none() -> None:
+def test_deletions_and_items_of_other_writers_have_no_history() -> None:
     assert history.change(AFTER, {}) is None
     assert history.change({}, {"PK": "TENANT#acme", "SK": "NOTE", "text": "by hand"}) is None
 
@@ -115,31 +115,31 @@ def test_the_changes_lead_from_one_image_to_the_other(before: dict[str, Any], af
     made = history.change(keys | before, keys | after | times)
     plain = [{n: v for n, v in image.items() if n not in BOOKKEEPING} for image in (before, after)]
     if made is None:
-        # In DynamoDB true and 1 are two values; in Python they are equal.
+        # True and 1 are different values in DynamoDB. In Python they are equal.
         assert plain[0] == plain[1]
         return
     for side, image, other in (("from", plain[0], plain[1]), ("to", plain[1], plain[0])):
         rest = {n: v for n, v in other.items() if n not in made["changes"]}
-        told = {n: step[side] for n, step in made["changes"].items() if side in step}
-        assert rest | told == image
-    assert items.load(items.dump(made)) == made  # DynamoDB takes it, and gives it back
+        recorded = {n: step[side] for n, step in made["changes"].items() if side in step}
+        assert rest | recorded == image
+    assert items.load(items.dump(made)) == made  # DynamoDB can store the item and return it unchanged
 
 
-def test_revisions_of_one_second_sort_as_they_came() -> None:
+def test_revisions_of_one_second_sort_in_their_order() -> None:
     sorts = [change({}, {**AFTER, "revision": revision})["SK"] for revision in (1, 2, 9, 10, 99, 100, 12345)]
     assert sorts == sorted(sorts)
 
 
-def test_it_is_the_same_item_whenever_it_is_made() -> None:
+def test_the_same_change_gives_the_same_item() -> None:
     assert change(BEFORE, AFTER) == change(dict(BEFORE), dict(AFTER))
 
 
-def test_the_statuses_to_ask_for_are_those_that_there_are() -> None:
+def test_a_query_accepts_every_status() -> None:
     annotation = ListStripeEvents.model_fields["status"].annotation
     assert set(get_args(get_args(annotation)[0])) == set(RecordStatus)
 
 
-def test_the_streams_function_does_not_pay_for_what_it_does_not_use() -> None:
+def test_the_function_of_the_stream_imports_neither_pydantic_nor_stripe() -> None:
     code = "import sys, billing.announce.changes; print([m for m in ('pydantic', 'stripe') if m in sys.modules])"
     path = {"PYTHONPATH": str(ROOT / "layers" / "billing")}
     run = subprocess.run(

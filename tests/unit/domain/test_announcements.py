@@ -1,4 +1,4 @@
-"""Which changes are announced, as what, and that the documented schema says so."""
+"""Checks which changes are announced, with which type, and that the announcements match the documented schema."""
 
 import json
 from dataclasses import replace
@@ -38,8 +38,8 @@ INVOICE = Invoice(
 PAYMENT = Payment(**BOOK, stripe_payment_intent_id="pi_1", status=PaymentStatus.PROCESSING, amount=4900, currency="usd")
 
 
-def told(before: Entity | None, after: Entity) -> list[str]:
-    return [said.type for said in announcements.of(before, after)]
+def announced_types(before: Entity | None, after: Entity) -> list[str]:
+    return [one.type for one in announcements.of(before, after)]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def told(before: Entity | None, after: Entity) -> list[str]:
     ],
 )
 def test_what_a_change_announces(before: Any, changes: dict[str, Any], expected: list[str]) -> None:
-    assert told(before, replace(before, **changes)) == expected
-    assert told(before, before) == []
+    assert announced_types(before, replace(before, **changes)) == expected
+    assert announced_types(before, before) == []
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_what_a_change_announces(before: Any, changes: dict[str, Any], expected:
         (Plan(plan_id="p", stripe_price_id="price_1", name="P", amount=1, currency="usd", interval="month"), []),
     ],
 )
-def test_what_is_new(after: Entity, expected: list[str]) -> None:
-    assert told(None, after) == expected
+def test_what_a_new_entity_announces(after: Entity, expected: list[str]) -> None:
+    assert announced_types(None, after) == expected
 
 
 def image(entity: Entity | None) -> items.Item:
@@ -152,8 +152,8 @@ def test_every_announcement_is_as_documented(before: Any, after: Any, event: str
     if before is not None and type(before) is not type(after):
         before = None
     new = image(after) | ({"eventId": event} if event else {})
-    said = publish.announcements_of(image(before), new)
-    details = [publish.detail(one, new) for one in said]
+    made = publish.announcements_of(image(before), new)
+    details = [publish.detail(one, new) for one in made]
     for detail in details:
         VALIDATOR.validate(detail)
     assert len({detail["id"] for detail in details}) == len(details)
@@ -172,6 +172,6 @@ def test_each_revision_has_ids_of_its_own() -> None:
     assert announcements.of(INVOICE, paid)[0].id == announcements.of(INVOICE, paid)[0].id
 
 
-def test_an_item_that_is_no_tenants_announces_nothing() -> None:
+def test_an_item_of_no_tenant_announces_nothing() -> None:
     assert publish.announcements_of({}, {"PK": "EVENT#evt_1", "SK": "EVENT", "status": "PROCESSED"}) == []
     assert publish.announcements_of({}, {"PK": "HISTORY#acme", "SK": "INVOICE#in_1"}) == []

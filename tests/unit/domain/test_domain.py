@@ -45,7 +45,7 @@ subscriptions = st.lists(
 # -- access
 
 
-def test_the_table_of_access_is_the_designs() -> None:
+def test_the_table_of_access() -> None:
     by_tenant = {status: meaning.tenant for status, meaning in access.MEANING.items()}
     assert by_tenant == {
         "trialing": "ACTIVE",
@@ -85,7 +85,7 @@ def test_a_tenant_follows_from_its_subscriptions_in_any_order(known: list[Subscr
 
 
 @given(subscriptions)
-def test_any_subscription_that_gives_access_opens_the_door(known: list[Subscription]) -> None:
+def test_one_subscription_with_access_is_enough(known: list[Subscription]) -> None:
     tenant, marked = tenancy.follow(Tenant(tenant_id="t"), known)
     gives = any(tenancy.status_given_by(s) is TenantStatus.ACTIVE for s in known)
     assert (tenant.status is TenantStatus.ACTIVE) == gives
@@ -119,7 +119,7 @@ def dated(at: str, status: str = "active", **values: Any) -> Subscription:
     return subscription(status=status, snapshot_from=values.pop("since", at), snapshot_at=at, **values)
 
 
-def test_newer_applies_older_does_not_and_the_same_second_is_asked() -> None:
+def test_newer_states_apply_older_do_not_and_the_same_second_is_fetched() -> None:
     held = dated("2026-01-01T00:00:10Z")
     assert compare(held, dated("2026-01-01T00:00:11Z", quantity=2), fetched=False) is Verdict.APPLY
     assert compare(held, dated("2026-01-01T00:00:09Z", quantity=2), fetched=False) is Verdict.STALE

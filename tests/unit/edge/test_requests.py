@@ -1,4 +1,4 @@
-"""What comes in over HTTP, before any use case sees it."""
+"""Checks the parts of an HTTP request before a use case sees it."""
 
 import base64
 from typing import Any
@@ -78,7 +78,7 @@ def test_refused_return_urls(url: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_no_text_sends_people_elsewhere(text: str) -> None:
+def test_no_text_leads_to_another_site(text: str) -> None:
     if allowed(text):
         assert text.lower().startswith(tuple(ORIGINS))
 
@@ -105,12 +105,13 @@ def claims(**values: str) -> dict[str, Any]:
         ({}, Caller(None)),
     ],
 )
-def test_who_calls(event: dict[str, Any], expected: Caller) -> None:
-    assert http.caller(event, "tenant_id") == expected
+def test_who_calls(settings: Settings, event: dict[str, Any], expected: Caller) -> None:
+    assert http.caller(event, settings) == expected
 
 
-def test_the_claim_is_configurable() -> None:
-    assert http.caller(claims(**{"custom:org": "t9"}), "custom:org") == Caller("t9")
+def test_the_claim_is_configurable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENANT_CLAIM", "custom:org")
+    assert http.caller(claims(**{"custom:org": "t9"}), settings) == Caller("t9")
 
 
 # -- bodies

@@ -24,7 +24,10 @@ def accepts(body: bytes, header: str, secret: str, now: float) -> bool:
 
 
 def oracle(body: bytes, header: str, secret: str, now: float, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """stripe's own check, which knows the past's tolerance only and lets other exceptions out on hostile input."""
+    """Asks stripe's own check.
+
+    It limits only how old a signature may be, and it raises other exceptions for hostile input.
+    """
     monkeypatch.setattr("stripe._webhook.time.time", lambda: now)
     try:
         stripe.WebhookSignature.verify_header(body.decode(), header, secret, TOLERANCE_SECONDS)

@@ -1,4 +1,7 @@
-"""Whose an object is, and what it may change: every kind of object has its place, and any other fails loudly."""
+"""Checks who owns an object and what it may change.
+
+The code knows every kind of object that an event can hold, and raises an error for any other kind.
+"""
 
 import json
 from pathlib import Path
@@ -15,15 +18,15 @@ SAMPLES = {path.stem: path for path in (ROOT / "events" / "stripe").glob("*.json
 
 
 @pytest.mark.parametrize("event_type", EFFECTS)
-def test_the_object_of_every_event_has_its_place(event_type: str) -> None:
-    """It names a customer, or an object that leads to one."""
+def test_the_object_of_every_event_leads_to_a_customer(event_type: str) -> None:
+    """The object names a customer, or another object that leads to one."""
     stripe_object = json.loads(Path(SAMPLES[event_type]).read_text())["data"]["object"]
     found = references(stripe_object)
     assert found.customer or found.invoices or stripe_object.get("charge")
 
 
 @pytest.mark.parametrize("stripe_object", [{"object": "customer", "id": "cus_1"}, {"object": "payout"}, {}])
-def test_a_kind_that_nobody_has_placed_fails_loudly(stripe_object: dict[str, Any]) -> None:
+def test_an_unknown_kind_of_object_raises(stripe_object: dict[str, Any]) -> None:
     with pytest.raises(UnknownObject):
         references(stripe_object)
 

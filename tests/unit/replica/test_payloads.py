@@ -34,7 +34,7 @@ def test_the_pinned_version_is_the_sdks() -> None:
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
-def test_both_generations_say_the_same(path: Path) -> None:
+def test_both_generations_give_the_same_fields(path: Path) -> None:
     old, new = read(path)["data"]["object"], read(EVENTS / path.name)["data"]["object"]
     assert old != new
     assert payloads.tenant_hint(old) == payloads.tenant_hint(new) == "7c9e6679"
@@ -46,7 +46,7 @@ def test_both_generations_say_the_same(path: Path) -> None:
         case "invoice":
             fields = payloads.invoice_fields(new, "")
             assert payloads.invoice_fields(old, "") == fields
-            assert payloads.invoice_intents(old)[0].startswith("pi_")  # said by the old shape only
+            assert payloads.invoice_intents(old)[0].startswith("pi_")  # only the old shape names the PaymentIntent
             assert payloads.invoice_intents(new) == ()
             assert fields["stripe_subscription_id"].startswith("sub_")
         case _:

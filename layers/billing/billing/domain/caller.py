@@ -5,7 +5,7 @@ from typing import Final
 
 from billing.errors import AdminOnly, Forbidden
 
-ADMIN_SCOPE: Final = "billing:admin"
+DEFAULT_ADMIN_SCOPE: Final = "billing:admin"  # the default of the template's parameter AdminScope
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,4 @@ class Caller:
     def administer(self) -> None:
         """Raises `AdminOnly`."""
         if not self.is_admin:
-            raise AdminOnly(f"The token needs the scope {ADMIN_SCOPE}.")
+            raise AdminOnly("The token needs the scope of operators (the deployment's parameter AdminScope).")

@@ -4,8 +4,14 @@ import re
 from typing import Final
 
 PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
+# What a token's claim becomes as text when it is no text: such a claim names no tenant.
+_NO_TENANTS: Final = frozenset({"None", "null", "true", "false"})
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def is_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def is_tenant_id(value: object) -> bool:
+    return is_id(value) and value not in _NO_TENANTS

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from billing.domain.ids import PATTERN
+from billing.domain.ids import PATTERN, is_tenant_id
 from billing.domain.invoicing import MAX_AMOUNT
 
 _YEARS = (2000, 9998)
@@ -42,6 +42,12 @@ def _in_utc(text: str) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _tenant(text: str) -> str:
+    if not is_tenant_id(text):
+        raise ValueError("is not the id of a tenant")
+    return text
+
+
 # https://docs.stripe.com/currencies#presentment-currencies
 CURRENCIES = frozenset(
     "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf "
@@ -53,6 +59,7 @@ CURRENCIES = frozenset(
 )
 
 Id = Annotated[str, StringConstraints(pattern=PATTERN)]
+TenantId = Annotated[Id, AfterValidator(_tenant)]
 StripeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,255}$")]
 Currency = Annotated[str, StringConstraints(max_length=3), AfterValidator(_known_currency)]
 Moment = Annotated[str, StringConstraints(max_length=40), AfterValidator(_in_utc)]
@@ -63,7 +70,7 @@ class Parameters(BaseModel):
 
 
 class StartCheckout(Parameters):
-    tenant_id: Id
+    tenant_id: TenantId
     plan_id: Id
     customer_id: StripeId | None = None
 
@@ -90,7 +97,7 @@ class PutPlan(Parameters):
 class CreateInvoice(Parameters):
     """`amount` in minor units of `currency`; `due_date` an ISO 8601 date or time."""
 
-    tenant_id: Id
+    tenant_id: TenantId
     invoice_id: Id | None = None
     amount: Annotated[StrictInt, Field(gt=0, le=MAX_AMOUNT)]
     currency: Currency
@@ -117,7 +124,7 @@ class ListStripeEvents(Parameters):
     """Either `status` FAILED alone, or a tenant's events, with one status or with any."""
 
     status: Literal["RECEIVED", "PROCESSED", "IGNORED", "STALE", "FAILED"] | None = None
-    tenant_id: Id | None = None
+    tenant_id: TenantId | None = None
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor | None = None
 
@@ -129,7 +136,7 @@ class OneStripeEvent(Parameters):
 
 
 class GetTenantHistory(Parameters):
-    tenant_id: Id
+    tenant_id: TenantId
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor | None = None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from billing import clock, deadline, retry
-from billing.domain.ids import is_id
+from billing.domain.ids import is_tenant_id
 from billing.domain.records import Record, RecordStatus
 from billing.errors import Contention, RecordDone, RevisionConflict, StripeNotFound, Unresolved
 from billing.observability import logger
@@ -117,7 +117,7 @@ def record_of(event: Event) -> Record:
         livemode=event.livemode,
         api_version=event.api_version,
         object_id=event.object.get("id"),
-        tenant_id=hint if is_id(hint) else None,
+        tenant_id=hint if is_tenant_id(hint) else None,
         stripe_created_at=event.snapshot.until,
         received_at=clock.now(),
     )

@@ -7,7 +7,7 @@ from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.store import Table
 from billing.domain.entities import Entity, Invoice, Payment, Tenant
-from billing.domain.ids import is_id
+from billing.domain.ids import is_tenant_id
 from billing.domain.order import Payload
 from billing.observability import logger
 from billing.replica import payloads
@@ -27,7 +27,7 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
     """
     referred = references(stripe_object)
     named = payloads.tenant_hint(stripe_object)
-    hint = named if is_id(named) else None
+    hint = named if is_tenant_id(named) else None
     pointers = [keys.pointer(one) for one in referred.owners]
     price = [keys.stripe_pointer(referred.price)] if referred.price else []
     found = table.read([*pointers, *price, *_keys(referred, hint)])

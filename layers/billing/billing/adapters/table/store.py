@@ -40,10 +40,10 @@ class Table:
 
     # -- reading
 
-    def read(self, wanted: Iterable[Key]) -> dict[Key, items.Item]:
+    def read(self, these: Iterable[Key]) -> dict[Key, items.Item]:
         """The items that exist. Each of them is consistent, but two of them may come from two moments."""
         found: dict[Key, items.Item] = {}
-        for batch in batched(dict.fromkeys(wanted), _BATCH, strict=False):
+        for batch in batched(dict.fromkeys(these), _BATCH, strict=False):
             for raw in self._read_batch([items.dump(key._asdict()) for key in batch]):
                 item = items.load(raw)
                 found[Key(item["PK"], item["SK"])] = item
