@@ -11,7 +11,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 TABLE_NAME: Final = "billing-local"
 TABLE_ARN: Final = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{TABLE_NAME}"
 BUS_NAME: Final = "billing-local"
-_RESOURCES: Final = {"BillingTable": TABLE_NAME, "BillingTable.Arn": TABLE_ARN, "BillingBus": BUS_NAME}
+STACK_NAME: Final = "billing-local"
+_RESOURCES: Final = {
+    "BillingTable": TABLE_NAME,
+    "BillingTable.Arn": TABLE_ARN,
+    "BillingBus": BUS_NAME,
+    "AWS::StackName": STACK_NAME,
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class _Loader(yaml.SafeLoader):
 def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
     if isinstance(node, yaml.ScalarNode):
-        return {name: loader.construct_scalar(node)}
+        scalar = loader.construct_scalar(node)
+        return {name: scalar.split(".", 1) if suffix == "GetAtt" else scalar}
     if isinstance(node, yaml.SequenceNode):
         return {name: loader.construct_sequence(node, deep=True)}
     assert isinstance(node, yaml.MappingNode)

@@ -172,7 +172,7 @@ def test_every_alarm_reaches_somebody_and_has_the_dimensions_of_its_metric() -> 
         properties = alarm["Properties"]
         assert "AlarmTopicArn" in json.dumps(properties["AlarmActions"]), name
         if properties["Namespace"] == "Billing":
-            assert properties["Dimensions"] == [{"Name": "service", "Value": "billing"}], name
+            assert properties["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}], name
     missed = RESOURCES["ReconciliationMissedAlarm"]["Properties"]
     assert (missed["Threshold"], missed["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
     queue = RESOURCES["UnpublishedAlarm"]["Properties"]

@@ -12,7 +12,7 @@ from billing.domain.caller import Caller
 from billing.domain.ids import is_tenant_id
 from billing.edge import http
 from billing.edge.parameters import CreateInvoice, StartCheckout
-from billing.errors import BadRequest, BodyTooLarge
+from billing.errors import BadRequest, BodyTooLarge, Forbidden
 from billing.settings import Settings
 
 
@@ -58,6 +58,12 @@ def test_the_scopes_name_is_a_setting(settings: Settings, monkeypatch: pytest.Mo
     monkeypatch.setenv("ADMIN_SCOPE", "billing/admin")  # as Cognito issues it
     assert http.caller(claims(scope="billing/admin"), settings).is_admin
     assert not http.caller(claims(scope="billing:admin"), settings).is_admin
+
+
+def test_an_id_token_is_refused(settings: Settings) -> None:
+    with pytest.raises(Forbidden, match="access token"):
+        http.caller(claims(tenant_id="acme", scope="billing:admin", token_use="id"), settings)
+    assert http.caller(claims(tenant_id="acme", token_use="access"), settings) == Caller("acme")
 
 
 # -- tenants

@@ -16,7 +16,7 @@ from billing.deadline import LambdaContext
 from billing.domain.caller import Caller
 from billing.domain.ids import is_tenant_id
 from billing.edge.invocation import invocation
-from billing.errors import BadRequest, BillingError, BodyTooLarge
+from billing.errors import BadRequest, BillingError, BodyTooLarge, Forbidden
 from billing.observability import logger, metrics
 from billing.settings import Settings
 
@@ -121,8 +121,14 @@ def _json_body(event: Event) -> dict[str, Any]:
 
 
 def caller(event: Event, settings: Settings) -> Caller:
-    """Who calls, by the claims that the JWT authorizer checked. The gateway hands every claim over as text."""
+    """Who calls, by the claims that the JWT authorizer checked. The gateway hands every claim over as text.
+
+    Raises `Forbidden` for an ID token of Amazon Cognito. Its audience is the same as an access token's, so the gateway
+    accepts it: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
+    """
     claims = _mapping(event, "requestContext", "authorizer", "jwt", "claims")
+    if claims.get("token_use") == "id":
+        raise Forbidden("This is an ID token; send the access token.")
     tenant_id = claims.get(settings.tenant_claim)
     if tenant_id is not None and not is_tenant_id(tenant_id):
         logger.warning("the tenant claim is no id", extra={"claim": settings.tenant_claim})
