@@ -1,4 +1,4 @@
-"""How much time this invocation has left. A slow Stripe then becomes a clear answer, and not a killed function."""
+"""How much time this invocation has left. With it a slow Stripe leads to a clear answer, not to a killed function."""
 
 import time
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ class LambdaContext(Protocol):
     def get_remaining_time_in_millis(self) -> int: ...
 
 
-# After a call of Stripe there must be time for a transaction with its retries (or for the mark of a failure) and for
-# the answer.
+# After a call of Stripe there must be time for a transaction with its retries (or for marking the record as FAILED) and
+# for the answer.
 RESERVE_SECONDS: Final = 6.0
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=float("inf"))

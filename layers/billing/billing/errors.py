@@ -152,13 +152,15 @@ class Misconfigured(BillingError):
 
 
 class Unresolved(BillingError):
-    """The event is ours, but an object that it needs cannot be found yet. Stripe delivers the event again."""
+    """An event needs an object that cannot be found yet (Stripe delivers the event again), or the table holds a final
+    state that Stripe does not have (a human must look at it).
+    """
 
     status, slug, title = 503, "unresolved", "Event cannot be applied yet"
 
 
 class CheckoutNotFound(BillingError):
-    """It does not exist, or it is not the caller's. The answer does not tell which."""
+    """The checkout does not exist, or it is not the caller's. The answer does not tell which."""
 
     status, slug, title = 404, "checkout-not-found", "Unknown checkout"
 
@@ -179,12 +181,12 @@ class EventExpired(BillingError):
 
 
 class UnknownObject(Exception):
-    """The event's object is of a kind that nobody has placed in the account. See `replica/account.py`."""
+    """No code handles objects of this kind. See `replica/account.py`."""
 
 
 class RevisionConflict(Exception):
-    """Somebody else wrote one of the items since it was read. Read again and try again."""
+    """Somebody else wrote one of the items since it was read, or an id has another owner. Read again and try again."""
 
 
 class RecordDone(Exception):
-    """Another delivery closed the event's record, so nothing is left to do."""
+    """The event's record is not open any more: another delivery closed it."""

@@ -20,7 +20,8 @@ def rounds(waits: Sequence[float], *, reserve: float = 0, jitter: bool = False) 
     """The number of each round from 0 on, after the wait that stands before it (seconds).
 
     The first round always comes. Another one comes only if the invocation still has more than `reserve` seconds after
-    the wait. With `jitter` the wait is random, from nothing up to the given one, so that two who met do not meet again.
+    the wait. With `jitter` the wait is random, from nothing up to the given one, so that two invocations that collided
+    do not collide again.
     """
     for number, longest in enumerate(waits):
         wait = random.uniform(0, longest) if jitter else longest
@@ -33,8 +34,9 @@ def rounds(waits: Sequence[float], *, reserve: float = 0, jitter: bool = False) 
 def attempts[T](act: Callable[[], T], busy: str) -> T:
     """What `act` returns. If somebody else wrote meanwhile, `act` runs again and reads everything anew.
 
-    After a 5xx of Stripe it runs once more: by then `act` has given up the idempotency key under which Stripe keeps
-    that failure for a day. The failure may also be an old one, of a call that died before it could give up the key.
+    After a 5xx of Stripe `act` runs once more. If it uses an idempotency key, it must have stored the next one before,
+    because Stripe repeats a failure for a day under the same key. The failure may also be an old one, of a call that
+    died before it could store the next key.
 
     Raises `Contention` with `busy` when others keep writing, and what `act` raises.
     """

@@ -27,7 +27,9 @@ class Settings:
 
     @cached_property
     def stripe_secret_arn(self) -> str:
-        """The Secrets Manager secret: JSON with `api-key` and `webhook-secret` (one, or a list while it is rolled)."""
+        """The Secrets Manager secret: JSON with `api-key`, `webhook-secret` (a text, or a list while it is rolled)
+        and perhaps `portal-configuration`.
+        """
         return _required("STRIPE_SECRET_ARN")
 
     @cached_property
@@ -37,7 +39,7 @@ class Settings:
 
     @cached_property
     def time_limit_factor(self) -> float:
-        """How many times longer than where deployed a call over the network may take.
+        """The factor by which a call over the network may take longer than in a deployment.
 
         More than 1 only on a developer's machine, where a busy processor must not look like a broken network.
         """

@@ -67,12 +67,12 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
 def test_temporary_failures_are_recognized(error: Exception) -> None:
-    assert aws.passes(error)
+    assert aws.is_temporary(error)
 
 
 @pytest.mark.parametrize("error", [*LASTING.values(), ValueError(), None])
 def test_lasting_failures_are_recognized(error: Exception | None) -> None:
-    assert not aws.passes(error)
+    assert not aws.is_temporary(error)
 
 
 @pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)

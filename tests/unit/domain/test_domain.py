@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from billing.domain import access, tenancy
 from billing.domain.entities import Invoice, Payment, Subscription, Tenant
-from billing.domain.invoicing import Standing, receive, status_of
-from billing.domain.order import Verdict, compare, content, succeed
+from billing.domain.invoicing import Standing, after_payment, status_of
+from billing.domain.order import Verdict, as_next_state, compare, content
 from billing.domain.statuses import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
 
 STATUSES = list(access.MEANING)
@@ -160,7 +160,7 @@ def test_which_states_are_final() -> None:
 
 def test_the_dates_of_a_snapshot_never_move_back() -> None:
     held = dated("2026-01-01T00:00:10Z", revision=4, created_at="x")
-    after = succeed(held, dated("2026-01-01T00:00:09Z", "canceled"))
+    after = as_next_state(held, dated("2026-01-01T00:00:09Z", "canceled"))
     assert (after.revision, after.snapshot_at, after.status, after.created_at) == (4, held.snapshot_at, "canceled", "x")
     assert content(after) == content(dated("", "canceled"))
 
@@ -203,7 +203,7 @@ def test_payments_add_up(due: int, amounts: list[int]) -> None:
         amount_remaining=due,
     )
     for amount in amounts:
-        invoice = receive(invoice, amount)
+        invoice = after_payment(invoice, amount)
     assert invoice.amount_paid == sum(amounts)
     assert invoice.amount_remaining == max(0, due - sum(amounts))
     if amounts:

@@ -32,7 +32,7 @@ def calling(service: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        if not passes(error):
+        if not is_temporary(error):
             raise
         raise unavailable(service, _name(error)) from error
 
@@ -43,7 +43,7 @@ def unavailable(service: str, error: str) -> AwsUnavailable:
     return AwsUnavailable(f"{service} does not answer at the moment; try again.", retry_after=RETRY_AFTER_SECONDS)
 
 
-def passes(error: BaseException | None) -> bool:
+def is_temporary(error: BaseException | None) -> bool:
     """Whether the same call may succeed a moment later."""
     if isinstance(error, ClientError):
         reasons = error.response.get("CancellationReasons", [])

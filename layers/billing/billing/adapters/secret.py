@@ -49,7 +49,7 @@ class SecretStore:
             value = self._provider.get(self._arn, transform="json", max_age=CACHE_SECONDS, force_fetch=force)
         except (GetParameterError, TransformParameterError) as error:
             cause = error.__cause__ or error.__context__  # Powertools raises without a cause
-            if aws.passes(cause):
+            if aws.is_temporary(cause):
                 raise aws.unavailable("Secrets Manager", type(cause).__name__) from error
             raise Misconfigured("The Stripe secret cannot be read.") from error
         return parse(value)

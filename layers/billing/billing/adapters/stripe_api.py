@@ -214,7 +214,7 @@ class StripeApi:
             return _page(self._v1.invoices.list({"limit": EXPANDED_PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
 
     def list_payment_intents(self, **filters: Any) -> Page:
-        """With their charges, as `fetch` reads one."""
+        """With their latest charges expanded, as `fetch` does for one PaymentIntent."""
         with _calling("payment_intents.list"):
             expand = ["data.latest_charge"]
             return _page(self._v1.payment_intents.list({"limit": EXPANDED_PAGE, "expand": expand, **filters}))  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ class StripeApi:
     # -- the state of a checkout
 
     def checkout_state(self, session_id: str) -> dict[str, Any]:
-        """The whole Checkout Session, as an event of it has it."""
+        """The whole Checkout Session, as in the payload of its events."""
         with _calling("checkout.sessions.retrieve"):
             return self._v1.checkout.sessions.retrieve(session_id).to_dict()
 

@@ -14,7 +14,8 @@ _NO_CHANGES: Final = items.BOOKKEEPING | items.ADDRESSES | {"eventId", *keys.Key
 def change(before: Item, after: Item) -> Item | None:
     """The history's item of one write. It is made of the two images alone, so a repeated record adds nothing.
 
-    `before` is {} for a new entity. None if the write changed nothing but bookkeeping, or if the item is not an entity
+    `before` is {} for a new entity. None if the write changed only bookkeeping, the event's
+    id or the addresses of an invoice, or if the item is not an entity
     of a tenant. Also None for a deletion (`after` is {}), because our code deletes no entity.
     """
     tenant_id = keys.tenant_of(after.get("PK", ""))

@@ -1,7 +1,8 @@
 """From the table's stream to announcements on the bus, and to the tenant's history.
 
 Each write of an entity is one record of the stream, which comes at least once. What it announces follows from the two
-images alone, and the ids are always the same. So a consumer that forgets equal ids hears each announcement once.
+images alone, and the ids are always the same. So a consumer that ignores ids it has already seen handles each
+announcement once.
 """
 
 from collections.abc import Mapping

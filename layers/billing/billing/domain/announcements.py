@@ -1,7 +1,7 @@
 """What a write of an entity announces. It follows from the entity before and after the write, and from nothing else.
 
-An announcement says one thing that happened to one entity. Its id is made of the entity and its revision. So it is the
-same id each time that the stream reports the write.
+An announcement says one thing that happened to one entity. Its id is made of its type, the entity and the entity's
+revision. So it is the same id each time that the stream reports the write.
 """
 
 from collections.abc import Callable, Mapping

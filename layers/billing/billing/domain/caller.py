@@ -25,6 +25,6 @@ class Caller:
         return self.tenant_id
 
     def administer(self) -> None:
-        """Raises `AdminOnly`."""
+        """Raises `AdminOnly` unless the caller is an admin."""
         if not self.is_admin:
-            raise AdminOnly("The token needs the scope of operators (the deployment's parameter AdminScope).")
+            raise AdminOnly("The token needs the scope of operators (template parameter AdminScope).")

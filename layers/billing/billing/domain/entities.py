@@ -49,7 +49,7 @@ class Entity(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Replica(Entity):
-    """An entity whose truth is at Stripe."""
+    """An entity that mirrors an object of Stripe's. Exception: an `Invoice` may be the platform's own."""
 
     snapshot_from: str = ""
     snapshot_at: str = ""
@@ -57,7 +57,7 @@ class Replica(Entity):
     @property
     @abstractmethod
     def terminal(self) -> bool:
-        """Whether Stripe never changes the status again."""
+        """Whether the status is final: `order.compare` lets no state that is not final replace this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class Plan(Entity):
 class Subscription(Replica):
     """`status` is Stripe's own. `duplicate`: it charges beside the tenant's current subscription.
 
-    `trial_notice` is the end of the trial of which Stripe gave notice, three days before.
+    Stripe gives notice three days before a trial ends. `trial_notice` is the end of the trial as that notice said it.
     """
 
     kind = Kind.SUBSCRIPTION
@@ -147,10 +147,10 @@ class Subscription(Replica):
 
 @dataclass(frozen=True, kw_only=True)
 class Invoice(Replica):
-    """Stripe's (`stripe_invoice_id` set, and equal to `invoice_id`) or the platform's own.
+    """An invoice of Stripe's (`stripe_invoice_id` is set and equals `invoice_id`), or one of the platform's own.
 
-    `payment_attempt` counts the PaymentIntents that were begun for an own one; `payment_customer_id` is the customer
-    of the last. Both are written before Stripe is asked, so that its idempotency key stays the same.
+    For the platform's own, `payment_attempt` counts the PaymentIntents that were begun, and `payment_customer_id` is
+    the customer of the last one. Both are written before Stripe is asked, so that the idempotency key stays the same.
     """
 
     kind = Kind.INVOICE
@@ -187,7 +187,8 @@ class Invoice(Replica):
 class Payment(Replica):
     """One PaymentIntent. `invoice_id` is the platform's own invoice or Stripe's, once it is known.
 
-    `amount_refunded` of `amount` went back to the customer; `disputed`: the customer's bank took it back, for now.
+    `amount_refunded` is the part of `amount` that was refunded. `disputed`: the customer's bank took the money back,
+    for now.
     """
 
     kind = Kind.PAYMENT
@@ -212,7 +213,7 @@ class Payment(Replica):
         return Identity(self.kind, self.stripe_payment_intent_id, self.tenant_id)
 
 
-# The fields that say how an entity came to be as it is, and not what it says about billing.
+# The fields about how an entity is stored (revision, times, snapshot), and not about billing.
 BOOKKEEPING: Final = frozenset(field.name for field in fields(Replica))
 # Stripe makes these addresses anew each time that an invoice is read, so a new one is no change.
 ADDRESSES: Final = frozenset({"hosted_url", "pdf"})

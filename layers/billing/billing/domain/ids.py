@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
-# What a token's claim becomes as text when it is no text: such a claim names no tenant.
+# The gateway turns every claim into text. A claim that was null or a boolean becomes one of these, and names no tenant.
 _NO_TENANTS: Final = frozenset({"None", "null", "true", "false"})
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

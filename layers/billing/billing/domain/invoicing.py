@@ -14,7 +14,10 @@ MAX_AMOUNT: Final = 99_999_999
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What an open invoice's figures say about it. `attempts` to charge it failed; amounts are in minor units."""
+    """The figures that decide the status of an open invoice. `attempts` counts the failed attempts to charge it.
+
+    Amounts are in minor units.
+    """
 
     attempts: int
     paid: int
@@ -33,7 +36,7 @@ def status_of(stripe_status: str | None, standing: Standing) -> InvoiceStatus:
     return standing.status if stripe_status == "open" else InvoiceStatus((stripe_status or "draft").upper())
 
 
-def receive(invoice: Invoice, amount: int) -> Invoice:
+def after_payment(invoice: Invoice, amount: int) -> Invoice:
     """The platform's own invoice after a payment of `amount`."""
     paid = invoice.amount_paid + amount
     remaining = max(0, invoice.amount_due - paid)

@@ -39,9 +39,9 @@ def content(entity: object) -> dict[str, Any]:
 def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:
     """Whether `incoming` replaces `current`.
 
-    A state that was fetched after `current` was read is the later one: the write is on the revision that was read
+    A state that was fetched after `current` was read is the later one: the write needs the revision that was read
     before the fetch, so it fails if somebody wrote meanwhile. A final state (`terminal`) has no successor. So it
-    replaces every other state, whatever the dates are, and no other state replaces it.
+    replaces every state that is not final, whatever the dates are. Only another final state can replace it.
     """
     if current.terminal and not incoming.terminal:
         return Verdict.STALE
@@ -54,7 +54,7 @@ def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:
     return Verdict.FETCH
 
 
-def succeed[R: Replica](current: R, incoming: R) -> R:
+def as_next_state[R: Replica](current: R, incoming: R) -> R:
     """`incoming` as the next state of the item that holds `current`. The dates of its snapshot never move back."""
     return replace(
         incoming,

@@ -7,7 +7,7 @@ from billing.domain.entities import Entity, Identity, Kind
 
 
 class Phase(StrEnum):
-    """What a run works on, in this order. Payments come before invoices, because they find their invoices' payments."""
+    """What a run works on, in this order. An invoice is linked to payments that the table has, so they come first."""
 
     EVENTS = "events"
     SUBSCRIPTIONS = "subscriptions"
@@ -24,17 +24,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Entity):
-    """Times in whole numbers are Unix seconds. Of two runs at once, the table's revision lets one go on and ends one.
+    """Times in whole numbers are Unix seconds. If two runs work at once, only one can write the next revision.
 
     `phase` is DONE between runs.
-    `cursor`: in the phase of events the second from which events must still be read; in the others the id of the last
-    object of the page that was compared last.
-    `began_at`: this run reads events up to this second.
+    `cursor`: for events, the second from which they must still be read. In the other phases, the id of the last object
+    on the last compared page.
+    `began_at`: when the run began or was resumed. It reads all events up to this second, and perhaps newer ones.
     `held_at`: when the oldest event that could not be applied was created.
     `objects_since`: PaymentIntents and invoices that were created since then are compared.
-    `objects_failed`: at least one object could not be compared.
+    `objects_failed`: at least one object could not be compared, for a reason that may pass.
     `resume_phase`, `resume_cursor`: where the run continues with objects after it has read the newest events.
-    `events_since`: the next run reads events that were created since then.
+    `events_since`: the next run reads events that were created since two hours before this second.
     `completed_at`: when the last complete run ended.
     """
 

@@ -7,13 +7,13 @@ from billing.domain import access
 from billing.domain.entities import Subscription, Tenant
 from billing.domain.statuses import CheckoutPayment, TenantStatus
 
-_PROGRESS = list(CheckoutPayment)
+_STAGES = list(CheckoutPayment)
 
 
 def further(a: CheckoutPayment | None, b: CheckoutPayment | None) -> CheckoutPayment | None:
     """The later of two stages of a checkout's first payment, whichever of them became known first."""
     stages = [stage for stage in (a, b) if stage is not None]
-    return max(stages, key=_PROGRESS.index, default=None)
+    return max(stages, key=_STAGES.index, default=None)
 
 
 def status_given_by(subscription: Subscription) -> TenantStatus:

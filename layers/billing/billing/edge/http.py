@@ -149,7 +149,7 @@ def _entries(claim: object) -> list[str]:
 
 
 def _mapping(event: Event, *path: str) -> Mapping[str, Any]:
-    """What stands under these names, one in the other. {} if it is missing, or no object."""
+    """The object at this path of names. {} if it is missing or is not an object."""
     found: Any = event
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None

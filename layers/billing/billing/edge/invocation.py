@@ -1,4 +1,4 @@
-"""What stands around every invocation, whoever started it: its deadline, its log keys and its metrics."""
+"""What every invocation needs, whoever started it: its deadline, its log keys and its metrics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from billing.observability import logger, metrics
 
 @contextmanager
 def invocation(context: LambdaContext, **keys: object) -> Iterator[None]:
-    """`keys` stand in every line of the log, beside `request_id` (Lambda's, if they give none)."""
+    """Every line of the log has `keys`, and a `request_id` (Lambda's, if `keys` has none)."""
     with deadline.of(context):
         logger.clear_state()
         logger.append_keys(**{"request_id": context.aws_request_id} | keys)

@@ -15,17 +15,17 @@ from billing.observability import logger, metrics
 
 
 class NoTime(Exception):
-    """The invocation is nearly over. With this report only the records that are left come again."""
+    """The invocation is nearly over. The record counts as failed, so Lambda sends it and the later ones again."""
 
 
 type BatchResponse = PartialItemFailureResponse
 
 
 def each(event: dict[str, Any], context: LambdaContext, act: Callable[[Mapping[str, Any]], None]) -> BatchResponse:
-    """Calls `act` with each record. Lambda sends the first record that failed again, and all records after it.
+    """Calls `act` with each record. After a failure Lambda sends the first failed record and all later ones again.
 
-    They are then announced again, under the same ids. A record that never succeeds goes to the dead-letter queue in the
-    end, and the records after it are handled.
+    These records are then announced again, under the same ids. A record that never succeeds goes to the dead-letter
+    queue in the end, and the records after it are handled.
     """
 
     def handled(record: DynamoDBRecord) -> None:

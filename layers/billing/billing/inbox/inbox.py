@@ -45,7 +45,7 @@ class Inbox:
     livemode: Callable[[], bool]
 
     def receive(self, event: Event) -> Receipt:
-        """Raises what kept the event from being applied, after it has marked the record as FAILED."""
+        """Raises what kept the event from being applied. A record that was stored before is then marked as FAILED."""
         record = record_of(event)
         refusal = self._refusal(event)
         if refusal:
@@ -100,7 +100,7 @@ class Inbox:
         raise Contention("The event's record disappeared; Stripe delivers the event again.")
 
     def _mark_failed(self, record: Record, error: Exception) -> None:
-        """If this fails too, nothing is lost: the answer is a 5xx all the same, and the record stays open."""
+        """If this fails too, nothing is lost: the answer is still an error, and Stripe delivers the event again."""
         try:
             self.decider.table.fail_record(record, f"{type(error).__name__}: {error}"[:500])
         except Exception:  # noqa: BLE001 - it must not replace the failure that is being reported

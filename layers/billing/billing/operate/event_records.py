@@ -21,7 +21,7 @@ _SHOWN: Final = (
     "eventId eventType status reason error attempts objectId tenantId apiVersion livemode stripeCreatedAt receivedAt "
     "processedAt lastSeenAt"
 ).split()
-_BY_RECONCILIATION: Final = "reconciliation repairs what events no longer can."
+_BY_RECONCILIATION: Final = "reconciliation compares Stripe's objects and repairs the table without events."
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Replay:
     def replay(self, request: OneStripeEvent) -> dict[str, Any]:
         """Fetches the event from Stripe and takes it in like a delivery: `{eventId, status, reason?, duplicate}`.
 
-        For admins. Its record decides, as for every delivery, whether it is applied: at most once. Raises
+        For admins. As for every delivery, the event's record decides whether it is applied: at most once. Raises
         `EventNotFound`, `EventExpired`, Stripe's failures, and what kept the event from being applied (its record is
         then FAILED).
         """

@@ -23,7 +23,8 @@ class OwnInvoices:
     table: Table
 
     def create(self, request: CreateInvoice) -> tuple[dict[str, Any], bool]:
-        """The invoice as the API answers it, and whether it is new. Asked twice for the same, it makes one invoice.
+        """The invoice as the API answers it, and whether it is new. The same request with an `invoice_id` makes one
+        invoice, however often it comes.
 
         For admins. Raises `BadRequest` (an id that could be Stripe's) and `AlreadyExists`.
         """

@@ -41,7 +41,7 @@ class PaymentIntents:
         if invoice is None:
             raise _unknown()
         if invoice.status not in PAYABLE:
-            raise InvoiceNotPayable(f"The invoice is {invoice.status}; nothing is left to pay.")
+            raise InvoiceNotPayable(f"The invoice is {invoice.status} and cannot be paid.")
         if invoice.stripe_invoice_id:
             return self._secret_of_stripe(invoice.stripe_invoice_id)
         return self._secret_of_own(invoice)
@@ -69,7 +69,7 @@ class PaymentIntents:
         return secret
 
     def _secret_of_own(self, invoice: Invoice) -> str:
-        """The secret of the invoice's PaymentIntent while it can be paid, and then of the next one.
+        """The secret of the invoice's PaymentIntent. If that one cannot be paid any more, the secret of a new one.
 
         Before Stripe is asked, the attempt is stored with everything that goes into its idempotency key. So whoever
         asks at the same time, or after a crash between Stripe's answer and our write, gets the same PaymentIntent.

@@ -9,7 +9,8 @@ from billing.domain.progress import Phase, Progress
 OVERLAP_SECONDS: Final = 2 * 3600  # clocks differ, and Stripe may list an event after a younger one
 KEPT_SECONDS: Final = 30 * 24 * 3600  # Stripe keeps events so long: https://docs.stripe.com/api/events
 HOLD_SECONDS: Final = 3 * 24 * 3600  # an event that fails is tried again for as long as Stripe itself would try
-RECENT_SECONDS: Final = 35 * 24 * 3600  # how old a compared object may be: the table's backup reaches as far back
+RECENT_SECONDS: Final = 35 * 24 * 3600  # how old a compared PaymentIntent or invoice may be: the table's backup
+# reaches as far back
 
 _ORDER: Final = tuple(Phase)
 
@@ -46,8 +47,8 @@ def resumed(stored: Progress) -> Progress:
     return replace(waiting, phase=Phase.EVENTS, cursor=str(stored.began_at), began_at=now)
 
 
-def following(progress: Progress) -> Progress:
-    """The next phase, from its beginning; or after the events the place where objects wait to be continued."""
+def next_phase(progress: Progress) -> Progress:
+    """The next phase, from its beginning. After the events of a resumed run, the place where the run was cut off."""
     if progress.phase is Phase.EVENTS and progress.resume_phase is not Phase.DONE:
         resumed_at = replace(progress, phase=progress.resume_phase, cursor=progress.resume_cursor)
         return replace(resumed_at, resume_phase=Phase.DONE, resume_cursor="")

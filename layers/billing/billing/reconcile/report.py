@@ -24,7 +24,8 @@ class Stop(Exception):
 
 @dataclass
 class Report:
-    """`missed` counts the `seen` events that had not been applied, `late` those of them that are older.
+    """`missed` counts the `seen` events that had not been applied, `late` those of them that are older than ten
+    minutes.
 
     `foreign` counts the `compared` objects whose owner we do not know.
     """

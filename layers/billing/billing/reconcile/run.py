@@ -1,11 +1,13 @@
 """Compares the table with Stripe and repairs it: first events that never came, then subscriptions, payments, invoices.
 
 Stripe keeps events for 30 days. If the last complete run is older than that, events no longer say everything. Then all
-objects are compared, and otherwise only the recent ones.
+PaymentIntents and invoices are compared, and otherwise only those of the last 35 days (more if some of them failed in
+the last run). Subscriptions and open invoices are always all compared.
 
-Nothing is locked, and everything may happen twice: events go through the webhook's inbox, and objects are written on
-the revisions that were read. A run stops before the function's time is over, when Stripe does not answer, and when
-another run has gone on from the same progress. The next run continues where it stopped (`domain/progress.py`).
+Nothing is locked, and everything may happen twice: events go through the webhook's inbox, and objects are written only
+if the table still has the revisions that were read. A run stops before the function's time is over, when Stripe does
+not answer, and when another run has gone on from the same progress. The next run continues where it stopped
+(`domain/progress.py`).
 """
 
 import json
@@ -50,7 +52,8 @@ class Reconciliation:
         """Continues the run that was cut off, or begins one. Returns and logs the report: see `Report.shown`.
 
         A dry run begins anew, writes nothing and stores no progress. If one event or object fails, the report says so
-        and the run continues. Raises what fails with the table's progress, and `StripeRejected` if a list fails.
+        and the run continues. Raises what fails when the table reads event records, or reads or writes
+        progress, and `StripeRejected` if Stripe rejects a list.
         """
         report = Report(dry_run)
         try:
@@ -66,12 +69,13 @@ class Reconciliation:
 class _Walk:
     """One run, from where the stored progress says."""
 
-    def __init__(self, billing: Reconciliation, report: Report) -> None:
-        self._table = billing.table
-        self._stripe = billing.stripe
-        self._inbox = billing.inbox
+    def __init__(self, reconciliation: Reconciliation, report: Report) -> None:
+        self._table = reconciliation.table
+        self._stripe = reconciliation.stripe
+        self._inbox = reconciliation.inbox
         self._report = report
-        self._span: int | None = None  # how many seconds of events fitted on one page
+        # The span in seconds to try next: twice the last one whose events fitted on one page.
+        self._span: int | None = None
 
     def go(self) -> None:
         stored = self._table.get(Progress, keys.progress()) or Progress()
@@ -97,14 +101,14 @@ class _Walk:
         """One slice of time: as many events as one list holds, the oldest first."""
         since = int(progress.cursor)
         events, until = self._slice(since, progress.began_at)
-        closed = {key.PK for key, item in self._records(events).items() if item["status"] not in _NOT_APPLIED}
+        handled = {key.PK for key, item in self._records(events).items() if item["status"] not in _NOT_APPLIED}
         for event in sorted(events, key=lambda e: e["created"]):
             self._report.seen += 1
-            if keys.event(event["id"]).PK not in closed:
+            if keys.event(event["id"]).PK not in handled:
                 self._take_in(event)
         held = min(filter(None, [progress.held_at, self._report.oldest_failed]), default=None)
         progress = replace(progress, held_at=held)
-        return phases.following(progress) if until is None else replace(progress, cursor=str(until + 1))
+        return phases.next_phase(progress) if until is None else replace(progress, cursor=str(until + 1))
 
     def _records(self, events: list[Object]) -> Mapping[keys.Key, Object]:
         return self._table.read([keys.event(event["id"]) for event in events])
@@ -158,7 +162,7 @@ class _Walk:
         for stripe_object in filter(_IS_COMPARED[progress.phase], page):
             self._compare(stripe_object)
         progress = replace(progress, objects_failed=progress.objects_failed or self._report.objects_failed)
-        return replace(progress, cursor=page[-1]["id"]) if more else phases.following(progress)
+        return replace(progress, cursor=page[-1]["id"]) if more else phases.next_phase(progress)
 
     def _page(self, progress: Progress) -> Page:
         after = {"starting_after": progress.cursor} if progress.cursor else {}

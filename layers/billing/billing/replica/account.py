@@ -1,4 +1,4 @@
-"""The tenant that a Stripe object belongs to, with what the table holds of it, as the effects need it."""
+"""The tenant that a Stripe object belongs to, and what the effects need to know of it from the table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,10 @@ from billing.replica.payloads import ref
 
 @dataclass(frozen=True)
 class Account:
-    """`customer_known`: the owner of the object's customer is recorded. `plans`: the plan's id by the price's id."""
+    """`customer_known`: the owner of the object's customer is recorded, or the object names no customer.
+
+    `plans` maps the id of a price to the id of its plan.
+    """
 
     tenant: Tenant
     customer_known: bool = False
@@ -41,7 +44,7 @@ class References:
         return [StripeId(one) for one in _present(self.customer, *invoices)]
 
     def entities(self, tenant_id: str) -> list[Identity]:
-        """Of the tenant: itself, and the invoices and payments that the object may change."""
+        """The tenant, and the invoices and payments that the object may change."""
         return [
             Identity(Kind.TENANT, tenant_id, tenant_id),
             *(Identity(Kind.INVOICE, one, tenant_id) for one in self.invoices),
@@ -50,7 +53,7 @@ class References:
 
 
 def references(stripe_object: Payload) -> References:
-    """Raises `UnknownObject` for a kind of object that nobody has placed here."""
+    """Raises `UnknownObject` for a kind of object that this function does not know."""
     customer = ref(stripe_object.get("customer"))
     match stripe_object.get("object"):
         case "subscription":
@@ -73,7 +76,7 @@ def references(stripe_object: Payload) -> References:
         case "charge" | "refund" | "dispute":
             return References(customer, payments=_present(ref(stripe_object.get("payment_intent"))))
         case unknown:
-            raise UnknownObject(f"Nobody has placed objects of the kind {str(unknown)[:64]!r} in the account.")
+            raise UnknownObject(f"No code handles objects of the kind {str(unknown)[:64]!r}.")
 
 
 def _present(*values: str | None) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """What Stripe's state means for the table. Deliveries, replays, reconciliation and the return from Checkout ask here.
 
-Read the account. Apply the effect. If the effect asks for an object, ask Stripe once and apply the effect again. Who
-calls this writes the outcome on the revisions of the account. The account was read before Stripe was asked. So if that
-write succeeds, Stripe's answer is newer than what the table held.
+Read the account. Apply the effect. If the effect asks for an object, ask Stripe once and apply the effect again. The
+caller writes the outcome. That write succeeds only if the account still has the revisions that were read. The account
+was read before Stripe was asked. So if the write succeeds, Stripe's answer is newer than what the table held.
 """
 
 from collections.abc import Callable

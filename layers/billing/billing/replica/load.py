@@ -19,9 +19,9 @@ type _Found = Mapping[Key, items.Item]
 def account_of(table: Table, stripe_object: Payload) -> Account | None:
     """The account of the tenant that owns the object. None if we know no owner.
 
-    The recorded owner of the object's customer decides. The tenant that the metadata names is read in the same round
-    trip, and decides only where no owner is recorded. So no tenant can reach the account of another one by what its
-    token makes Stripe write into metadata.
+    The recorded owner of the object's customer decides (for an invoice payment, of its invoice). The tenant that the
+    metadata names is read in the same round trip, and decides only where no owner is recorded. So a tenant cannot reach
+    another tenant's account by metadata that its token makes Stripe write.
 
     Raises `UnknownObject`.
     """

@@ -16,7 +16,7 @@ from billing.domain.statuses import PaymentStatus
 
 
 def ref(value: Any) -> str | None:
-    """The id in a field that holds an id, or the whole object if it is expanded."""
+    """The id that a field holds. If the field holds the expanded object, the id of that object."""
     found: str | None = value.get("id") if isinstance(value, Mapping) else value
     return found
 
@@ -130,7 +130,7 @@ def _invoice_parent(invoice: Payload) -> Payload:
 
 
 def invoice_intents(invoice: Payload) -> tuple[str, ...]:
-    """The PaymentIntents that paid it. A payload names them before basil, or if `payments` is expanded."""
+    """The PaymentIntents that paid it, if `payments` is expanded. A payload before basil names one, paid or not."""
     payments = (invoice.get("payments") or {}).get("data") or []
     paid = [ref((p.get("payment") or {}).get("payment_intent")) for p in payments if p.get("status") == "paid"]
     before_basil = [ref(invoice.get("payment_intent"))]

@@ -1,7 +1,7 @@
 """Brings the table to Stripe's present state of one object, without an event, by the same effects as the webhook.
 
-The outcome is written on the revisions that were read. If somebody wrote meanwhile, everything is read again. An entity
-that has not changed is not written.
+The outcome is written only if the table still has the revisions that were read. Otherwise everything is read again. An
+entity that has not changed is not written.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,8 @@ _BUSY: Final = "Others change the same records at the moment; try again."
 
 @dataclass(frozen=True)
 class Found:
-    """`differing`: what the table had differently, as `invoice.amountPaid`, or `invoice` if it did not have it at all.
+    """`differing`: the fields that differed, as `invoice.amountPaid`. `invoice` alone: the table did not have it.
+    `pointer`: no entity differed, but an owner was not recorded.
 
     `foreign`: we know no owner of the object.
     """
@@ -98,7 +99,7 @@ def _kind(listed: Payload) -> ComparedKind:
 
 
 def _effect_of_present(kind: ComparedKind) -> Effect:
-    """The effect of an object's present state: what the object says that came with the event is not relied on."""
+    """An effect that never relies on the object in the event: it uses Stripe's present state, or asks for it."""
 
     def effect(event: Event, account: Account, state: Snapshot | None) -> Answer:
         return _EFFECTS[kind](event, account, state) if state else Fetch(kind, event.object["id"])
@@ -115,7 +116,7 @@ def _write(decider: Decider, decision: Decision) -> None:
 
 
 def _differing(account: Account, decision: Decision) -> tuple[str, ...]:
-    """What the outcome would change. That something was read later is no change."""
+    """What the outcome would change. A new time of the snapshot alone is no change."""
     outcome, known = decision.outcome, _by_identity(account)
     names = [name for entity in outcome.entities for name in _changes(known.get(entity.identity), entity)]
     if outcome.pointers and not names:

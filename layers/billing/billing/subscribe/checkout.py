@@ -97,7 +97,8 @@ class Checkout:
     def _give_up_key(self, tenant: Tenant) -> None:
         """Stores the next attempt's number, so that the next call uses another idempotency key.
 
-        Under the old key Stripe keeps answering with its failure. If it made an object all the same, nobody knows it.
+        Under the old key Stripe repeats its failure. If Stripe made an object in spite of the failure, nobody has its
+        id.
         """
         with suppress(RevisionConflict):
             self._written(tenant)

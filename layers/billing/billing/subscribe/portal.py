@@ -44,11 +44,11 @@ class Portal:
 
 
 def check_return_url(url: str, origins: frozenset[str]) -> None:
-    """Raises `BadReturnUrl` unless the address has one of the origins, and is https (on this machine http will do).
+    """Raises `BadReturnUrl` unless the address has one of the origins, and is https (for localhost also http).
 
     It compares the parts of the address and not its text: `https://app.example.com.evil.net` and
-    `https://app.example.com@evil.net` begin like an allowed origin and have another one. Characters that browsers and
-    parsers read differently are refused.
+    `https://app.example.com@evil.net` begin with the text of an allowed origin, but have another one. Characters that
+    browsers and parsers read differently are refused.
     """
     refusal = BadReturnUrl("returnUrl must have an allowed origin, and be https (http on localhost).")
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:

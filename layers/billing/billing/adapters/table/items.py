@@ -1,4 +1,6 @@
-"""Entities to items and back. The field `stripe_price_id` is the attribute `stripePriceId`; None is no attribute."""
+"""Entities to items and back. The field `stripe_price_id` is the attribute `stripePriceId`; a field that is None or ""
+has no attribute.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -27,7 +29,7 @@ def camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-# The attributes that say how an item came to be as it is, and not what it says about billing.
+# The attributes about how an item is stored, and not about billing.
 BOOKKEEPING: Final = frozenset(map(camel, entities.BOOKKEEPING))
 ADDRESSES: Final = frozenset(map(camel, entities.ADDRESSES))
 
@@ -60,7 +62,7 @@ def entity[E: "DataclassInstance"](kind: type[E], item: Item) -> E:
 
 @cache
 def _conversions(kind: type["DataclassInstance"]) -> dict[str, Callable[[Any], Any]]:
-    """For each field that DynamoDB gives back as another type: what makes its type of it."""
+    """For each field that DynamoDB returns as another type: the function that makes the field's own type of a value."""
     found: dict[str, Callable[[Any], Any]] = {}
     for field in fields(kind):
         for declared in get_args(field.type) or (field.type,):

@@ -21,9 +21,10 @@ _CHECK_CHARACTERS: Final = 16
 
 @dataclass(frozen=True)
 class Pages:
-    """One partition of the table (`index` is None) or of an index. `position`: the attributes of a position in it.
+    """One partition of the table (`index` is None) or of an index. `only`: the filter, from an attribute to the value
+    that it must have.
 
-    `only`: the value that an attribute must have.
+    `position`: the names of the attributes that make up a cursor's position.
     """
 
     partition: str
@@ -50,7 +51,7 @@ class Pages:
         return query | ({"IndexName": self.index} if self.index else {"ConsistentRead": True})
 
     def cursor(self, item: items.Item) -> str:
-        """The cursor of what follows `item`. An item's key will do."""
+        """The cursor of what follows `item`, or the item that has this key."""
         position = [item[name] for name in self.position]
         packed = json.dumps([*position, self.check(position)], separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
@@ -74,7 +75,7 @@ def failed_events() -> Pages:
 
 
 def tenant_events(tenant_id: str, status: str | None = None) -> Pages:
-    """The records of a tenant's events, with that status or with any. An event has its tenant once it was applied."""
+    """The records of a tenant's events, with that status or any. An event is listed once it was applied or failed."""
     only = {"status": status} if status else {}
     return Pages("tenantEvents", tenant_id, ("receivedAt", *keys.Key._fields), keys.TENANT_EVENTS_INDEX, only)
 

@@ -1,4 +1,4 @@
-"""The one table: consistent reads, and transactions that write every item on the revision that was read."""
+"""The one table: consistent reads, and transactions in which every item must have the revision that was read."""
 
 from collections.abc import Iterable, Sequence
 from itertools import batched
@@ -29,7 +29,8 @@ _LOST_RACE = {"ConditionalCheckFailed", "TransactionConflict"}
 
 
 class Table:
-    """Every read is strongly consistent. Times come from this machine's clock, and nothing depends on them.
+    """Every read is strongly consistent, except a page of an index. Times come from this machine's clock. No write
+    depends on them, but the order of the history and the expiry of items do.
 
     Every method raises `AwsUnavailable` when DynamoDB does not answer or is throttled.
     """
@@ -108,7 +109,10 @@ class Table:
     def write(
         self, entities: Sequence[Entity], pointers: Sequence[Pointer] = (), unchanged: Sequence[Unchanged] = ()
     ) -> None:
-        """Writes all of it or nothing, each entity on the revision that was read. Raises `RevisionConflict`."""
+        """Writes everything or nothing. Each entity must still have the revision that was read.
+
+        Raises `RevisionConflict`.
+        """
         puts = [*self._puts(entities, ""), *map(self._put_pointer, pointers)]
         self._transact([*puts, *map(self._check, unchanged)])
 

@@ -12,11 +12,11 @@ from billing.domain.writes import Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, ignored
-from billing.replica.effects.subscriptions import subscribed, subscription_of
+from billing.replica.effects.subscriptions import subscription_of, with_subscription
 from billing.replica.stripe_event import Event
 
-# The first invoice of the checkout settles it with these statuses. Whoever voids it gives up the money: from then on
-# only the status of the subscription at Stripe decides.
+# The checkout counts as settled when its first invoice has one of these statuses. Whoever voids it gives up the money:
+# from then on only the status of the subscription at Stripe decides.
 SETTLES: Final = frozenset({InvoiceStatus.PAID, InvoiceStatus.VOID})
 _STAGE: Final[Mapping[str, CheckoutPayment]] = {
     "checkout.session.async_payment_succeeded": CheckoutPayment.SETTLED,
@@ -36,12 +36,13 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
     invoice = account.invoices.get(session.invoice_id or "")
     stage = tenancy.further(subscription.checkout_payment, _stage(event.type, session, invoice))
     subscription = replace(subscription, checkout_payment=stage, checkout_invoice_id=session.invoice_id)
-    outcome = subscribed(account, subscription, _without_session(account.tenant, session))
+    outcome = with_subscription(account, subscription, _without_session(account.tenant, session))
     if outcome.entities == (account.tenant,) and not outcome.pointers:
-        return OUT_OF_DATE  # a buyer who came back from Checkout made us ask Stripe before this event came
+        return OUT_OF_DATE  # it was applied before, when the buyer came back from Checkout
     if stage is CheckoutPayment.SETTLED or session.invoice_id is None:
         return outcome
-    # The checkout waits for its invoice. If that is paid at this moment, one of the two events must see the other.
+    # The checkout waits for its invoice, whose event may be applied at this moment. One of the two must see the other,
+    # so the invoice must be unchanged at the commit.
     identity = Identity(Kind.INVOICE, session.invoice_id, account.tenant.tenant_id)
     return replace(outcome, unchanged=(Unchanged(identity, invoice.revision if invoice else 0),))
 

@@ -10,8 +10,8 @@ from billing.domain.writes import Pointer, StripeId, Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.effects.checkouts import SETTLES
-from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, following, ignored, verdict
-from billing.replica.effects.subscriptions import subscribed
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, ignored, next_state, verdict
+from billing.replica.effects.subscriptions import with_subscription
 from billing.replica.stripe_event import Event
 
 _ATTEMPT_FAILED: Final = "invoice.payment_failed"
@@ -27,17 +27,17 @@ def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) ->
             return OUT_OF_DATE
     if fetched is None and event.type != _ATTEMPT_FAILED and payloads.attempted(event.object):
         return Fetch("invoice", incoming.invoice_id)
-    return _invoiced(account, following(current, incoming), *_ties(account, incoming))
+    return _with_invoice(account, next_state(current, incoming), *_payments_to_link(account, incoming))
 
 
-def _invoiced(account: Account, invoice: Invoice, *payments: Payment) -> Outcome:
+def _with_invoice(account: Account, invoice: Invoice, *payments: Payment) -> Outcome:
     """The change of one invoice, its pointer if it is new, and what follows for a checkout that waits for its money."""
     new = () if invoice.revision else (Pointer(StripeId(invoice.invoice_id), tenant_id=invoice.tenant_id),)
     settled = _settle_checkout(account, invoice)
     return replace(settled, entities=(invoice, *payments, *settled.entities), pointers=(*new, *settled.pointers))
 
 
-def _ties(account: Account, invoice: Invoice) -> list[Payment]:
+def _payments_to_link(account: Account, invoice: Invoice) -> list[Payment]:
     """The recorded payments that paid this invoice and do not name it yet."""
     payments = [p for p in account.payments.values() if p.invoice_id is None]
     return [replace(p, invoice_id=invoice.invoice_id) for p in payments]
@@ -53,12 +53,12 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
     if invoice.status not in SETTLES or invoice.stripe_subscription_id is None:
         return applied()
     if waiting:
-        return subscribed(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
+        return with_subscription(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
     known = account.subscriptions.get(invoice.stripe_subscription_id)
     if known and known.checkout_payment:
         return applied()
-    # Its checkout may be recorded at this moment, and then waits for this invoice: one of the two events must see the
-    # other. Every change of a subscription writes the tenant, so the tenant must be unchanged.
+    # The checkout's event may be applied at this moment, and then the checkout waits for this invoice. One of the two
+    # events must see the other. A change of a subscription also writes the tenant, so the tenant must be unchanged.
     return replace(applied(), unchanged=(Unchanged(account.tenant.identity, account.tenant.revision),))
 
 
@@ -92,7 +92,7 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
     invoice = known
     if fetched:
         incoming = _invoice(account, fetched)
-        invoice = following(known, incoming) if verdict(known, incoming, fetched) is Verdict.APPLY else known
+        invoice = next_state(known, incoming) if verdict(known, incoming, fetched) is Verdict.APPLY else known
     assert invoice is not None, "known, or fetched and applied"
     payment = account.payments.get(paid.payment_intent_id) or Payment(
         tenant_id=invoice.tenant_id,
@@ -102,4 +102,4 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
         currency=paid.currency,
     )
     tied = replace(invoice, stripe_payment_intent_id=_one_of(invoice, paid.payment_intent_id))
-    return _invoiced(account, tied, replace(payment, invoice_id=invoice.invoice_id))
+    return _with_invoice(account, tied, replace(payment, invoice_id=invoice.invoice_id))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from billing.domain.entities import Entity, Replica
-from billing.domain.order import FetchedKind, Snapshot, Verdict, compare, succeed
+from billing.domain.order import FetchedKind, Snapshot, Verdict, as_next_state, compare
 from billing.domain.records import RecordStatus
 from billing.domain.writes import Pointer, Unchanged
 from billing.replica.account import Account
@@ -50,6 +50,6 @@ def verdict[R: Replica](current: R | None, incoming: R, fetched: Snapshot | None
     return compare(current, incoming, fetched=fetched is not None) if current else Verdict.APPLY
 
 
-def following[R: Replica](current: R | None, incoming: R) -> R:
+def next_state[R: Replica](current: R | None, incoming: R) -> R:
     """`incoming` as the next state of the entity."""
-    return succeed(current, incoming) if current else incoming
+    return as_next_state(current, incoming) if current else incoming

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from billing.domain.entities import Payment
-from billing.domain.invoicing import receive
+from billing.domain.invoicing import after_payment
 from billing.domain.order import Snapshot, Verdict
 from billing.domain.statuses import PaymentStatus
 from billing.replica import payloads
 from billing.replica.account import Account
-from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, following, ignored, verdict
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, ignored, next_state, verdict
 from billing.replica.stripe_event import Event
 
 
@@ -20,12 +20,12 @@ def payment_intent_changed(event: Event, account: Account, fetched: Snapshot | N
             return Fetch("payment_intent", incoming.stripe_payment_intent_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    payment = following(current, incoming)
+    payment = next_state(current, incoming)
     own = account.invoices.get(payment.invoice_id or "")
     counted = current is not None and current.terminal and current.invoice_id is not None
     if own is None or own.stripe_invoice_id or own.currency != payment.currency or not payment.terminal or counted:
         return applied(payment)
-    return applied(payment, receive(own, payment.amount))
+    return applied(payment, after_payment(own, payment.amount))
 
 
 def _payment(account: Account, snapshot: Snapshot) -> Payment:
@@ -33,7 +33,7 @@ def _payment(account: Account, snapshot: Snapshot) -> Payment:
     fields = payloads.payment_fields(intent)
     fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
     known = account.payments.get(intent["id"])
-    # It counts only if the table has this invoice for this tenant: metadata proves nothing.
+    # A named invoice counts only if the table has it for this tenant: metadata proves nothing.
     named = next((i for i in payloads.intent_invoice(intent) if i and i in account.invoices), None)
     fields["invoice_id"] = (known.invoice_id if known else None) or named
     if known:
@@ -61,7 +61,7 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
     payment = known or Payment(
         tenant_id=account.tenant.tenant_id,
         stripe_payment_intent_id=intent_id,
-        status=PaymentStatus.PROCESSING,  # its own event says that it succeeded, and counts it for its invoice
+        status=PaymentStatus.PROCESSING,  # its own event will say that it succeeded, and pay its invoice
         amount=charge["amount"],
         currency=charge["currency"],
     )

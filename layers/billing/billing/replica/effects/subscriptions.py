@@ -8,7 +8,7 @@ from billing.domain.order import Snapshot, Verdict
 from billing.domain.writes import Pointer, StripeId
 from billing.replica import payloads
 from billing.replica.account import Account
-from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, following, verdict
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, next_state, verdict
 from billing.replica.stripe_event import Event
 
 
@@ -20,21 +20,21 @@ def subscription_changed(event: Event, account: Account, fetched: Snapshot | Non
             return Fetch("subscription", incoming.stripe_subscription_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    return subscribed(account, following(current, incoming))
+    return with_subscription(account, next_state(current, incoming))
 
 
 def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
-    """A change like any other, and also a notice. No state of the subscription shows the notice, so it is stored."""
+    """Applies the change like any other, and stores the notice, because no field of the subscription shows it."""
     incoming = subscription_of(account, fetched or event.snapshot)
     current = account.subscriptions.get(incoming.stripe_subscription_id)
     decided = verdict(current, incoming, fetched)
     if decided is Verdict.FETCH:
         return Fetch("subscription", incoming.stripe_subscription_id)
-    after = following(current, incoming) if decided is Verdict.APPLY or current is None else current
+    after = next_state(current, incoming) if decided is Verdict.APPLY or current is None else current
     ends = payloads.moment(event.object.get("trial_end"))
     if ends and access.is_live(after.status) and ends > (after.trial_notice or ""):
         after = replace(after, trial_notice=ends)
-    return OUT_OF_DATE if after == current else subscribed(account, after)
+    return OUT_OF_DATE if after == current else with_subscription(account, after)
 
 
 def subscription_of(account: Account, snapshot: Snapshot) -> Subscription:
@@ -50,7 +50,7 @@ def subscription_of(account: Account, snapshot: Snapshot) -> Subscription:
     return Subscription(tenant_id=account.tenant.tenant_id, stripe_subscription_id=snapshot.object["id"], **fields)
 
 
-def subscribed(account: Account, changed: Subscription, tenant: Tenant | None = None) -> Outcome:
+def with_subscription(account: Account, changed: Subscription, tenant: Tenant | None = None) -> Outcome:
     """The change of one subscription, and what follows for the tenant and its other subscriptions.
 
     The tenant is always written. So of two changes at once, also of two different subscriptions, only one succeeds on
