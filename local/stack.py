@@ -88,6 +88,8 @@ class Stack:
         self.ports = ports or Ports()
         self.state = state
         self.api_key = os.environ.get("STRIPE_API_KEY") or LOCAL_API_KEY
+        if "_live_" in self.api_key:
+            raise RuntimeError("STRIPE_API_KEY is a live key; the local stack takes keys of test mode only.")
         self.webhook_secret = os.environ.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
         self.stripe: Account | None = None
         self.stripe_base = _stripe_elsewhere(self.ports)
@@ -274,6 +276,7 @@ def _stripe_elsewhere(ports: Ports) -> str:
 
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
+    path.chmod(0o600)  # also if the file was there before
     path.write_text(text)
 
 

@@ -15,7 +15,7 @@ import requests
 
 from local import template, tokens
 from local.aws.runtime import FunctionError, Runtime
-from local.stack import Stack
+from local.stack import FREE, Stack
 from local.template import ROOT
 
 TIMEOUT = 600  # in seconds; long enough for a busy machine
@@ -155,3 +155,19 @@ def test_the_demo() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything held." in done.stdout
     assert "11. Cancelled" in done.stdout
+
+
+def test_live_keys_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for key in ("sk_live_1", "rk_live_1"):
+        monkeypatch.setenv("STRIPE_API_KEY", key)
+        with pytest.raises(RuntimeError, match="live key"):
+            Stack(FREE, tmp_path)
+
+
+def test_secrets_of_the_stack_are_the_users_own(stack: Stack) -> None:
+    """Also if the file was there before, with other rights."""
+    for name in ("stack.env", "sam-env.json"):
+        (stack.state / name).chmod(0o644)
+    stack.write_environment()
+    for name in ("stack.env", "sam-env.json"):
+        assert (stack.state / name).stat().st_mode & 0o777 == 0o600
