@@ -242,3 +242,13 @@ def test_the_documents_list_every_problem() -> None:
     listed = dict(re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", problems, re.MULTILINE))
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BillingError)]
     assert listed == {kind.slug: str(kind.status) for kind in kinds}
+
+
+def test_the_readme_lists_every_endpoint() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert set(re.findall(r"^\| `((?:GET|POST|PUT) /api/[^`?]+)`", readme, re.MULTILINE)) == set(ROUTES)
+
+
+def test_the_documents_list_every_announcement() -> None:
+    page = (ROOT / "docs" / "announcements.md").read_text()
+    assert {kind for kind in TYPES if f"`{kind}`" not in page} == set()
