@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret stripe-setup types-of-events test pictures torture quarter mutants lint types format template build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret stripe-setup types-of-events test pictures torture quarter mutants lint types format template lock wheels sbom build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -16,14 +16,10 @@ help: ## What can be made
 	  { echo "Python 3.13 is needed: $(PYTHON) is not there or another version. Try: make PYTHON=/path/to/python3.13"; exit 1; }
 	@echo "Setting up .venv (once; about a minute)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	@touch $@
 
-.local/stripe-openapi.json: | .venv/ready
-	@echo "Fetching Stripe's OpenAPI document (once)"
-	@$(BIN)/python -m local.stripe.document
-
-setup: .venv/ready .local/stripe-openapi.json ## Everything that the other targets need, in .venv and .local
+setup: .venv/ready ## Everything that the other targets need, in .venv
 
 demo: setup ## One tenant's life, from checkout to cancellation, on a stack of its own
 	@$(BIN)/python -m local.commands.demo
@@ -88,10 +84,35 @@ format: setup ## Formats the code
 template: setup ## sam validate --lint
 	@$(BIN)/sam validate --lint
 
+# Pinned versions with their hashes, of all platforms: what pyproject.toml names and what that needs.
+LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.13 --generate-hashes --custom-compile-command "make lock"
+lock: setup ## Writes the two requirements files anew from pyproject.toml: make lock UPGRADE=1 for newer versions of the rest
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file layers/billing/requirements.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --constraint layers/billing/requirements.txt --group dev --output-file requirements-dev.txt
+
+# sam fetches the wheels of another architecture without looking at hashes. So all are fetched and checked before, and
+# sam gets no others: those of this machine, which it looks at first, and those of Lambda's two architectures.
+WHEELS := .aws-sam/wheels
+FETCH = $(BIN)/pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+  --dest $(WHEELS) --requirement layers/billing/requirements.txt
+ON_LAMBDA = $(FETCH) --python-version 3.13 --implementation cp --abi cp313 \
+  --platform manylinux2014_$(1) --platform manylinux_2_17_$(1) --platform manylinux_2_28_$(1) --platform manylinux_2_34_$(1)
+wheels: setup
+	@rm -rf $(WHEELS)
+	@$(FETCH) && $(call ON_LAMBDA,x86_64) && $(call ON_LAMBDA,aarch64)
+
+# The software bill of materials (CycloneDX): every package of the layer, with version and hashes.
+SBOM := .aws-sam/sbom.cdx.json
+sbom: setup
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file $(SBOM) \
+	  layers/billing/requirements.txt
+
 # Without .pyc files every cold start compiles the layer anew: Lambda's /opt is read-only.
-build: setup ## sam build, with the layer compiled: make build ENV=prod
-	@$(BIN)/sam build --config-env $(or $(ENV),default)
+build: wheels sbom ## sam build from checked wheels, with the layer compiled, and an SBOM: make build ENV=prod
+	@PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/$(WHEELS) $(BIN)/sam build --config-env $(or $(ENV),default)
 	@$(BIN)/python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/BillingLayer/python
+	@echo "The packages of the layer, with their hashes: $(SBOM)"
 
 check: lint types template test ## What CI runs
 

