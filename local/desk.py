@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from local.aws.clients import AwsAccess
 from local.stripe.account import Account
 
 
@@ -11,12 +12,10 @@ class Desk(Protocol):
     api_key: str
     stripe: Account | None
     announcements: list[dict[str, Any]]
+    aws: AwsAccess
 
     @property
     def api_url(self) -> str: ...
-
-    @property
-    def aws_url(self) -> str: ...
 
     @property
     def stripe_base(self) -> str: ...

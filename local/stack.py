@@ -16,28 +16,20 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.replica.effects import EFFECTS
 from billing.settings import DEFAULT_STRIPE_API_BASE
 from local import template, tokens
-from local.aws.clients import (
-    CREDENTIALS,
-    TIME_LIMIT_FACTOR,
-    UNHURRIED_SECONDS,
-    dynamodb,
-    events,
-    secretsmanager,
-)
+from local.aws.clients import TIME_LIMIT_FACTOR, AwsAccess, Credentials
 from local.aws.dynamodb_local import DynamoDBLocal
 from local.aws.gateway import Api, Gateway
 from local.aws.runtime import Runtime
@@ -45,6 +37,7 @@ from local.aws.schedule import Schedule
 from local.aws.server import Aws
 from local.aws.stream import StreamPoller
 from local.console.console import Console
+from local.guard import Guard
 from local.ports import free_port
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
@@ -135,14 +128,14 @@ class Stack:
         self.state.mkdir(parents=True, exist_ok=True)
         port = self.ports.gateway or free_port()
         self.api_url = f"http://{LOOPBACK}:{port}"  # the functions get this address before the gateway listens on it
-        self.aws_url = self._start_aws()
+        self.aws = self._start_aws()
         if not self.stripe_base:
             self.stripe = Account(self.api_key)
             self.stripe_base = self._serve(StripeServer(self.stripe), self.ports.stripe, for_containers=True)
             self.stripe.public_url = self.stripe_base
         self.secret_arn = self._create_resources()
         here = {
-            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ENDPOINT_URL": self.aws.url,
             "STRIPE_API_BASE": self.stripe_base,
             "TIME_LIMIT_FACTOR": str(TIME_LIMIT_FACTOR),
         }
@@ -150,14 +143,14 @@ class Stack:
         logs = self.state / "logs"
         logs.mkdir(exist_ok=True)
         self.environment = {name: value for f in functions for name, value in f.environment.items()}
-        runtimes = self.runtimes = {f.name: Runtime(f, logs) for f in functions}
+        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.credentials, logs) for f in functions}
         for runtime in runtimes.values():
             self._running.callback(runtime.close)
-        api = Api(functions, runtimes, template.cors(self.parameters()))
-        gateway = Gateway(api, self.state, Console(self).answer)
-        self._serve(gateway, port)
-        self._aws.invoke = lambda name, event: self.runtimes[name].invoke(event)
-        self.stream = StreamPoller(self.aws_url, runtimes["PublishBillingEventsFunction"])
+        cors = template.cors(self.parameters())
+        gateway = Gateway(Api(functions, runtimes, cors), self.state, Console(self).answer)
+        self._serve(gateway, port, origins=cors.origins)
+        self._moto.invoke = lambda name, event: self.runtimes[name].invoke(event)
+        self.stream = StreamPoller(self.aws, runtimes["PublishBillingEventsFunction"])
         self._running.callback(self.stream.close)
         self.stream.start()
         clock = self.stripe.clock if self.stripe else time.time
@@ -170,30 +163,30 @@ class Stack:
             self.stripe.webhooks.types = EFFECTS.keys()
             self._running.callback(self.stripe.webhooks.close)
 
-    def _start_aws(self) -> str:
+    def _start_aws(self) -> AwsAccess:
+        credentials = Credentials.random()
         url = ""
         if os.environ.get("DYNAMODB") == "local":
             self.database = "DynamoDB Local"
             server = DynamoDBLocal(tokens.STATE / "dynamodb-local", free_port())
             self._running.callback(server.close)
             url = server.url
-        aws = Aws(url)
+        aws = Aws(credentials.access_key_id, url)
         self.announcements = aws.announcements
-        self._aws = aws
+        self._moto = aws
         serving = self._serve(aws, self.ports.aws, for_containers=True)
-        # moto keeps its state in this process. The reset lets the next stack in this process begin with nothing.
-        self._running.callback(requests.post, f"{serving}/moto-api/reset", timeout=UNHURRIED_SECONDS)
-        return serving
+        self._running.callback(aws.forget)  # the next stack in this process begins with nothing
+        return AwsAccess(serving, credentials)
 
     def _create_resources(self) -> str:
-        dynamodb(self.aws_url).create_table(**template.table())
-        events(self.aws_url).create_event_bus(Name=template.BUS_NAME)
-        made = secretsmanager(self.aws_url).create_secret(Name=_SECRET_NAME)
+        self.aws.dynamodb().create_table(**template.table())
+        self.aws.events().create_event_bus(Name=template.BUS_NAME)
+        made = self.aws.secretsmanager().create_secret(Name=_SECRET_NAME)
         self._put_secret([self.webhook_secret])
         return made["ARN"]
 
     def _put_secret(self, webhook_secrets: list[str]) -> None:
-        manager = secretsmanager(self.aws_url)
+        manager = self.aws.secretsmanager()
         try:
             kept = json.loads(manager.get_secret_value(SecretId=_SECRET_NAME)["SecretString"])
         except manager.exceptions.ResourceNotFoundException:  # the secret has no value yet
@@ -213,15 +206,16 @@ class Stack:
             "StripeSecretArn": self.secret_arn,
         }
 
-    def _serve(self, app: Any, port: int, *, for_containers: bool = False) -> str:
+    def _serve(self, app: Any, port: int, *, for_containers: bool = False, origins: Collection[str] = ()) -> str:
         """Serves on the loopback address, and on Docker's bridge if there is one and `for_containers` is set.
 
         It never serves on all interfaces.
         """
-        server = self._listen(app, LOOPBACK, port)
         bridge = _bridge_address()
+        guarded = Guard(app, bridge or LOOPBACK, origins)
+        server = self._listen(guarded, LOOPBACK, port)
         if for_containers and bridge:
-            self._listen(app, bridge, server)
+            self._listen(guarded, bridge, server)
         return f"http://{LOOPBACK}:{server}"
 
     def _listen(self, app: Any, host: str, port: int) -> int:
@@ -245,8 +239,8 @@ class Stack:
         shell = {
             "API_URL": self.api_url,
             "STRIPE_API_BASE": self.stripe_base,
-            "AWS_ENDPOINT_URL": self.aws_url,
-            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.aws.url,
+            **self.aws.credentials.environment,
             "TABLE_NAME": template.TABLE_NAME,
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
             "TOKEN": self.token("550e8400"),

@@ -41,12 +41,6 @@ _environment = Environment(
 _environment.filters |= {"money": money, "day": day, "moment": moment}
 
 
-def of_another_site(request: Request) -> bool:
-    """Whether the page of another site sent this form. A browser names the page's origin; other programs do not."""
-    origin = request.headers.get("Origin")
-    return request.method == "POST" and origin is not None and origin != request.host_url.rstrip("/")
-
-
 def page(template: str, status: int = 200, **values: Any) -> Response:
     text = _environment.get_template(template).render(**values)
     return Response(text, status, _HEADERS, content_type="text/html; charset=utf-8")

@@ -13,12 +13,12 @@ from werkzeug.serving import make_server
 from billing import bootstrap
 from billing.adapters.table.store import Table
 from local import template
-from local.aws.clients import CREDENTIALS, TIME_LIMIT_FACTOR
+from local.aws.clients import TIME_LIMIT_FACTOR
 from local.stack import Quiet
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
 from tests import openapi
-from tests.world import WEBHOOK_SECRET, World
+from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -20,6 +20,7 @@ from billing.domain.writes import Pointer, StripeId
 from billing.inbox.signature import sign
 from billing.replica.effects import EFFECTS
 from local import template
+from local.aws.clients import Credentials
 from local.aws.gateway import http_event, routes
 from local.aws.worker import Context, load
 from local.commands.sign import delivery
@@ -30,6 +31,7 @@ from local.stripe.engine import checkout
 from local.stripe.engine.store import Object
 
 WEBHOOK_SECRET = "whsec_test"
+CREDENTIALS = Credentials("testing", "testing").environment  # of moto in this process, which takes any
 TENANT = "550e8400"
 CUSTOMER = "cus_abc123"
 PLAN = "plan-pro"

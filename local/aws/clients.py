@@ -1,6 +1,9 @@
-"""Makes boto3 clients for the AWS of the local stack."""
+"""How to reach the AWS of a local stack: its address, its credentials, and boto3 clients for both."""
 
-from typing import TYPE_CHECKING, Any
+import secrets
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import boto3
 from botocore.config import Config
@@ -10,35 +13,59 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-REGION = "eu-west-1"
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_REGION": REGION,
-    "AWS_DEFAULT_REGION": REGION,
-}
+REGION: Final = "eu-west-1"
 # Here a slow call means a busy processor, not a broken network. So the time limits are long.
 TIME_LIMIT_FACTOR = 60  # multiplies every time limit of the deployed functions and of their calls over the network
 UNHURRIED_SECONDS = 600.0  # for the stack's own calls
 
-
-def dynamodb(endpoint: str) -> "DynamoDBClient":
-    return boto3.client("dynamodb", **local_settings(endpoint))
+_KEY_CHARACTERS: Final = string.ascii_uppercase + string.digits
 
 
-def events(endpoint: str) -> "EventBridgeClient":
-    return boto3.client("events", **local_settings(endpoint))
+@dataclass(frozen=True)
+class Credentials:
+    access_key_id: str
+    secret_access_key: str
+
+    @classmethod
+    def random(cls) -> Self:
+        """Credentials that no web page and no other program can guess."""
+        key = "".join(secrets.choice(_KEY_CHARACTERS) for _ in range(20))
+        return cls(key, secrets.token_hex(20))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
 
 
-def secretsmanager(endpoint: str) -> "SecretsManagerClient":
-    return boto3.client("secretsmanager", **local_settings(endpoint))
+@dataclass(frozen=True)
+class AwsAccess:
+    """The AWS at `url`. It answers only to these credentials."""
 
+    url: str
+    credentials: Credentials
 
-def local_settings(endpoint: str) -> dict[str, Any]:
-    return {
-        "endpoint_url": endpoint,
-        "region_name": REGION,
-        "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        "config": Config(read_timeout=UNHURRIED_SECONDS, retries={"total_max_attempts": 2}),
-    }
+    def dynamodb(self) -> "DynamoDBClient":
+        return boto3.client("dynamodb", **self._settings())
+
+    def streams(self) -> Any:
+        return boto3.client("dynamodbstreams", **self._settings())
+
+    def events(self) -> "EventBridgeClient":
+        return boto3.client("events", **self._settings())
+
+    def secretsmanager(self) -> "SecretsManagerClient":
+        return boto3.client("secretsmanager", **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "endpoint_url": self.url,
+            "region_name": REGION,
+            "aws_access_key_id": self.credentials.access_key_id,
+            "aws_secret_access_key": self.credentials.secret_access_key,
+            "config": Config(read_timeout=UNHURRIED_SECONDS, retries={"total_max_attempts": 2}),
+        }

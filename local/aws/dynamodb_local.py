@@ -48,7 +48,10 @@ def fetch(folder: Path) -> Path:
 
 
 class DynamoDBLocal:
-    """A running server at `url`. Its data is lost when it closes."""
+    """A running server at `url`. Its data is lost when it closes.
+
+    It keeps a database for each access key. So whoever does not know the stack's key finds none of its tables.
+    """
 
     def __init__(self, folder: Path, port: int) -> None:
         emulator = fetch(folder)
@@ -57,7 +60,7 @@ class DynamoDBLocal:
         self.url = f"http://127.0.0.1:{port}"
         self._log = (folder / "dynamodb-local.log").open("wb")
         self._process = subprocess.Popen(
-            [*command, "-inMemory", "-sharedDb", "-port", str(port), "-disableTelemetry"],
+            [*command, "-inMemory", "-port", str(port), "-disableTelemetry"],
             cwd=emulator,
             stdout=self._log,
             stderr=self._log,

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any, Final
 
-from local.aws.clients import CREDENTIALS, TIME_LIMIT_FACTOR
+from local.aws.clients import TIME_LIMIT_FACTOR, Credentials
 from local.template import ROOT, Function
 
 MAX_CONCURRENCY: Final = 8
@@ -55,12 +55,19 @@ class _Worker:
 class Runtime:
     """`invoke` starts a process when it needs one, up to a limit, and keeps it for later calls."""
 
-    def __init__(self, function: Function, log_folder: Path, *, time_limit_factor: float = TIME_LIMIT_FACTOR) -> None:
+    def __init__(
+        self,
+        function: Function,
+        credentials: Credentials,
+        log_folder: Path,
+        *,
+        time_limit_factor: float = TIME_LIMIT_FACTOR,
+    ) -> None:
         self._function = function
         self._seconds = function.timeout * time_limit_factor
         self._environment = {
             **function.environment,
-            **CREDENTIALS,
+            **credentials.environment,
             "PATH": os.defpath,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "layers" / "billing"), str(ROOT)]),
             "AWS_LAMBDA_FUNCTION_NAME": function.name,

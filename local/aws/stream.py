@@ -6,11 +6,10 @@ After a failure it starts again from the first record that failed.
 import threading
 from typing import Any, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import template
-from local.aws.clients import local_settings
+from local.aws.clients import AwsAccess
 from local.aws.runtime import FunctionError, Runtime
 
 POLL_SECONDS: Final = 0.25
@@ -19,10 +18,9 @@ MAX_TRIES: Final = 10
 
 
 class StreamPoller:
-    def __init__(self, aws_url: str, function: Runtime) -> None:
-        self._client: Any = boto3.client("dynamodbstreams", **local_settings(aws_url))
-        dynamodb: Any = boto3.client("dynamodb", **local_settings(aws_url))
-        self._arn = dynamodb.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
+    def __init__(self, aws: AwsAccess, function: Runtime) -> None:
+        self._client = aws.streams()
+        self._arn = aws.dynamodb().describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
         self._function = function
         self._read_to: dict[str, str] = {}  # shard -> the last sequence number that was read
         self._stopped = threading.Event()

@@ -65,7 +65,7 @@ class Demo:
             raise Failed("webhooks are still being delivered")
 
     def account(self) -> Items:
-        return account(self.stack.aws_url, TENANT)
+        return account(self.stack.aws, TENANT)
 
     def step(self, title: str, act: Callable[[], object], **expected: object) -> None:
         """Calls `act`, waits for the webhooks that follow, shows the account and checks it.

@@ -15,7 +15,6 @@ from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
 from local import template
-from local.aws.clients import dynamodb
 from local.desk import Desk
 from local.stripe.engine.store import Store
 
@@ -39,7 +38,7 @@ def seed(stack: Desk) -> str:
     client = stripe.StripeClient(stack.api_key, base_addresses={"api": stack.stripe_base})
     customer = _customer(stack, client)
     tenant = Tenant(tenant_id=TENANT, stripe_customer_id=customer)
-    table = Table(dynamodb(stack.aws_url), template.TABLE_NAME)
+    table = Table(stack.aws.dynamodb(), template.TABLE_NAME)
     table.write([tenant], [Pointer(StripeId(customer), tenant_id=TENANT)])
     for plan_id, (name, amount) in PLANS.items():
         price = _price(client, plan_id, name, amount)

@@ -1,7 +1,6 @@
 """Shows the items of a tenant in the table: `python -m local.commands.show 550e8400`."""
 
 import argparse
-import os
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,7 +9,8 @@ from rich.table import Table as Grid
 
 from billing.adapters.table import items
 from local import template
-from local.aws.clients import dynamodb
+from local.aws.clients import AwsAccess, Credentials
+from local.commands.environment import setting
 from local.web import money
 
 type Items = dict[str, list[dict[str, Any]]]
@@ -18,9 +18,9 @@ type Items = dict[str, list[dict[str, Any]]]
 _SHORT = 16
 
 
-def account(aws_url: str, tenant_id: str) -> Items:
+def account(aws: AwsAccess, tenant_id: str) -> Items:
     """All items of the tenant, by kind, oldest first."""
-    answer = dynamodb(aws_url).query(
+    answer = aws.dynamodb().query(
         TableName=template.TABLE_NAME,
         KeyConditionExpression="PK = :pk",
         ExpressionAttributeValues={":pk": {"S": f"TENANT#{tenant_id}"}},
@@ -78,9 +78,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Shows the items of a tenant in the table of the local stack.")
     parser.add_argument("tenant")
     arguments = parser.parse_args()
-    url = os.environ.get("AWS_ENDPOINT_URL") or f"http://127.0.0.1:{os.environ.get('AWS_PORT', '5000')}"
+    credentials = Credentials(setting("AWS_ACCESS_KEY_ID"), setting("AWS_SECRET_ACCESS_KEY"))
+    url = setting("AWS_ENDPOINT_URL")
     try:
-        found = account(url, arguments.tenant)
+        found = account(AwsAccess(url, credentials), arguments.tenant)
     except (BotoCoreError, ClientError) as error:
         raise SystemExit(f"The local stack does not answer at {url}: start it with `make up`.") from error
     Console(highlight=False).print(

@@ -34,7 +34,7 @@ def _tell(stack: Stack, seeded: str) -> None:
   console   {stack.api_url}/  in a browser: start a checkout and see its results
   API       {stack.api_url}   every function has its own process; logs in .local/logs
   Stripe    {stack.stripe_base}  ({stripe})
-  AWS       {stack.aws_url}   ({stack.database} for DynamoDB, table {template.TABLE_NAME})
+  AWS       {stack.aws.url}   ({stack.database} for DynamoDB, table {template.TABLE_NAME})
   seeded    {seeded}
   settings  .local/stack.env, for a shell:   set -a; . .local/stack.env; set +a
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
@@ -16,7 +15,6 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from local import web
-from local.aws.clients import dynamodb
 from local.console import view
 from local.console.actions import Actions
 from local.desk import Desk
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-_LOOPBACK: Final = {"127.0.0.1", "localhost"}
 _ACTION: Final = "/console/"
 
 
@@ -36,26 +33,10 @@ class Console:
         self._stack = stack
 
     def answer(self, request: Request) -> Response:
-        refusal = self._refusal(request)
-        if refusal:
-            return _text(403, refusal)
         try:
             return self._act(request) if request.method == "POST" else self._show(request)
         except NotFound:
             return _text(404, "There is no such page.")
-
-    # -- who may send requests
-
-    def _refusal(self, request: Request) -> str | None:
-        """Refuses requests that another site makes the reader's browser send.
-
-        Such a site uses a form (the Origin header shows it) or a host name of this machine (the Host header shows it).
-        """
-        if _host_name(request) not in _LOOPBACK | {urlsplit(self._stack.api_url).hostname}:
-            return "The console answers to its own address only."
-        if web.of_another_site(request):
-            return "The console does not accept forms of other sites."
-        return None
 
     # -- reading
 
@@ -93,7 +74,7 @@ class Console:
 
     @cached_property
     def _table(self) -> "DynamoDBClient":
-        return dynamodb(self._stack.aws_url)
+        return self._stack.aws.dynamodb()
 
     # -- actions
 
@@ -106,13 +87,6 @@ class Console:
     @cached_property
     def _actions(self) -> Actions:
         return Actions(self._stack)
-
-
-def _host_name(request: Request) -> str | None:
-    try:
-        return urlsplit(f"//{request.host}").hostname
-    except ValueError:
-        return None
 
 
 def _version(text: str) -> str:

@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from billing.adapters.secret import parse
 from billing.replica.effects import EFFECTS
-from local.aws.clients import CREDENTIALS, REGION
+from local.aws.clients import REGION
 from local.stripe.account import Account
 from local.stripe.api import account as api_account
 from local.stripe.api import lists
@@ -24,6 +24,7 @@ from local.stripe.api.catalogue import create_price
 from local.stripe.engine import periods, subscriptions
 from local.stripe.engine.store import API_VERSION, Object
 from local.stripe_setup import __main__ as setup
+from tests.world import CREDENTIALS
 
 type Served = tuple[Account, str]
 

@@ -49,13 +49,17 @@ pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON)]
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sam")
     command: list[str | Path] = [SAM, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"]
-    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "SAM_CLI_TELEMETRY": "0"}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return folder / "build" / "template.yaml"
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+def _environment(stack: Stack) -> dict[str, str]:
+    """As in a shell that has read `stack.env`: the functions get its credentials from sam."""
+    settings = {"AWS_ENDPOINT_URL": stack.aws.url, **stack.aws.credentials.environment}
+    return {**os.environ, "SAM_CLI_TELEMETRY": "0", **settings}
 
 
 def _arguments(stack: Stack, built: Path) -> list[str | Path]:
@@ -78,8 +82,7 @@ def _started(command: str, stack: Stack, built: Path) -> Iterator[str]:
     port = free_port()
     line: list[str | Path] = [SAM, "local", command, *_arguments(stack, built), "--port", str(port)]
     # sam first asks STS for the account. The stack answers this request too.
-    environment = _environment() | {"AWS_ENDPOINT_URL": stack.aws_url}
-    with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as sam:
+    with subprocess.Popen(line, cwd=ROOT, env=_environment(stack), stderr=subprocess.PIPE, text=True) as sam:
         assert sam.stderr
         try:
             assert any("Running on" in text for text in sam.stderr), f"sam local {command} did not start"
@@ -94,7 +97,7 @@ def invoke_alone(stack: Stack, built: Path, function: str, event: str) -> dict[s
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=_environment() | {"AWS_ENDPOINT_URL": stack.aws_url},
+        env=_environment(stack),
         input=event,
         capture_output=True,
         text=True,

@@ -27,7 +27,7 @@ from billing.domain.writes import Pointer, StripeId
 from billing.observability import logger, metrics
 from billing.replica.decide import Fetcher
 from local import template, tokens
-from local.aws.clients import CREDENTIALS, REGION, TIME_LIMIT_FACTOR
+from local.aws.clients import REGION, TIME_LIMIT_FACTOR
 from local.aws.dynamodb_local import DynamoDBLocal
 from local.ports import free_port
 from local.stack import Quiet
@@ -37,7 +37,7 @@ from local.stripe.engine import store as ids
 from local.stripe.engine.store import Store
 from local.stripe.server import StripeServer
 from tests.torture import faults
-from tests.world import WEBHOOK_SECRET, World
+from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
 
 START: Final = 1_795_435_200.0  # start of every history in Unix seconds; the platform and Stripe use only this clock
 UNHURRIED: Final = 600.0  # in seconds; a slow machine must not look like a fault
@@ -139,9 +139,8 @@ def _counted(fetch: Fetcher) -> Fetcher:
 
 def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: str) -> Harness:
     given = dict.fromkeys(template.raw()["Parameters"], "https://app.example.com/")
-    functions = template.functions(
-        given | {"TenantClaim": "tenant_id", "AdminScope": DEFAULT_ADMIN_SCOPE}, {"STRIPE_API_BASE": stripe_url}
-    )
+    given |= {"TenantClaim": "tenant_id", "AdminScope": DEFAULT_ADMIN_SCOPE, "TenantCallsPerMinute": "6000"}
+    functions = template.functions(given, {"STRIPE_API_BASE": stripe_url})
     environment = {name: value for f in functions for name, value in f.environment.items() if value}
     environment |= CREDENTIALS | {
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,

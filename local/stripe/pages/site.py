@@ -4,7 +4,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Final
 
-from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -14,7 +14,7 @@ from local.stripe.pages import checkout as pages_checkout
 from local.stripe.pages import pay as pages_pay
 from local.stripe.pages import portal as pages_portal
 from local.stripe.pages.components import Visit
-from local.web import of_another_site, page, static
+from local.web import page, static
 
 _ROUTES: Final = (*pages_checkout.ROUTES, *pages_portal.ROUTES, *pages_pay.ROUTES)
 
@@ -36,8 +36,6 @@ class Pages:
     def _answer(self, request: Request) -> Response:
         if request.path.startswith("/static/"):
             return static(request)
-        if of_another_site(request):
-            raise Forbidden("This form was sent from another site.")
         act, found = _map().bind_to_environ(request.environ).match()
         with self._account.lock:
             answer: Response = act(Visit(self._account.store, request), **found)
