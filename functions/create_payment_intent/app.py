@@ -11,5 +11,5 @@ from billing.pay.payment_intents import PaymentIntents
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, PayInvoice)
     caller = http.caller(event, bootstrap.settings())
-    secret = PaymentIntents(bootstrap.table(), bootstrap.stripe()).client_secret(caller, request)
-    return http.ok({"clientSecret": secret})
+    payments = PaymentIntents(bootstrap.table(), bootstrap.stripe(), bootstrap.rate_limit())
+    return http.ok({"clientSecret": payments.client_secret(caller, request)})

@@ -11,5 +11,5 @@ from billing.subscribe.checkout_return import CheckoutReturn
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, GetCheckout)
     caller = http.caller(event, bootstrap.settings())
-    back = CheckoutReturn(bootstrap.table(), bootstrap.stripe(), bootstrap.decider())
+    back = CheckoutReturn(bootstrap.table(), bootstrap.stripe(), bootstrap.decider(), bootstrap.rate_limit())
     return http.ok(back.show(caller, request))

@@ -11,5 +11,7 @@ from billing.subscribe.portal import Portal
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, OpenPortal)
     caller = http.caller(event, bootstrap.settings())
-    portal = Portal(bootstrap.table(), bootstrap.stripe(), bootstrap.settings(), bootstrap.secrets())
+    portal = Portal(
+        bootstrap.table(), bootstrap.stripe(), bootstrap.settings(), bootstrap.secrets(), bootstrap.rate_limit()
+    )
     return http.ok({"portalUrl": portal.open_session(caller, request)})

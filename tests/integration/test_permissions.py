@@ -64,7 +64,7 @@ def test_policies_are_exact(world: World, calls: dict[str, set[str]]) -> None:
     world.deliver_new()
     customer = world.stripe.store.all("customer")[0]["id"]
     world.checkout("other", extra={"customerId": customer})
-    world.api("POST", "/stripe/portal", query_string={"customerId": customer})
+    world.api("POST", "/stripe/portal", tenant="by-debit", query_string={"customerId": customer})
     body = {"invoiceId": "inv-1", "amount": 100, "currency": "usd"}
     for _ in range(2):
         world.api("POST", f"/tenants/{TENANT}/invoices", admin=True, json=body)

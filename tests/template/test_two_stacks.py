@@ -12,14 +12,15 @@ from moto import mock_aws
 from samtranslator.translator.transform import transform
 
 from local import template
-from local.aws.clients import CREDENTIALS, REGION
+from local.aws.clients import REGION
 from tests.template.test_template import PARAMETERS
+from tests.world import CREDENTIALS
 
 CODE = {"Bucket": "code-bucket", "Key": "code.zip"}
 # Names of what a resource speaks of, and of an API's default stage: not of the resource.
 NOT_ITS_OWN = {"MetricName", "StageName"}
 # moto's CloudFormation does not know them, or fails at them (a rule whose bus is another resource).
-NOT_IN_MOTO = {"AWS::Scheduler::Schedule", "AWS::Events::Rule", "AWS::CloudWatch::Alarm"}
+NOT_IN_MOTO = {"AWS::Scheduler::Schedule", "AWS::Events::Rule", "AWS::CloudWatch::Alarm", "AWS::Logs::MetricFilter"}
 
 
 class NoPolicies:
@@ -53,7 +54,7 @@ def test_the_metrics_of_a_stack_carry_its_name(rendered: dict[str, Any]) -> None
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Lambda::Function":
             assert properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == stack, logical_id
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and properties["Namespace"] == "Billing":
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and properties.get("Namespace") == "Billing":
             assert properties["Dimensions"] == [{"Name": "service", "Value": stack}], logical_id
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from billing.adapters.background import Background
     from billing.adapters.bus import Bus
     from billing.adapters.stripe_api import StripeApi
+    from billing.adapters.table.rate_limit import RateLimit
     from billing.domain.order import FetchedKind, Snapshot
     from billing.inbox.inbox import Inbox
     from billing.replica.decide import Decider
@@ -30,6 +31,13 @@ def settings() -> Settings:
 @cache
 def table() -> Table:
     return Table(boto3.client("dynamodb", config=_limits()), settings().table_name)
+
+
+@cache
+def rate_limit() -> "RateLimit":
+    from billing.adapters.table.rate_limit import RateLimit  # noqa: PLC0415 - few functions need it
+
+    return RateLimit(table(), settings().tenant_calls_per_minute)
 
 
 @cache
@@ -85,7 +93,7 @@ def inbox() -> "Inbox":
 
 def reset() -> None:
     """Forgets everything that was built, for a test that changes the environment."""
-    for built in (settings, table, bus, background, secrets, _stripe, decider, inbox):
+    for built in (settings, table, rate_limit, bus, background, secrets, _stripe, decider, inbox):
         built.cache_clear()
 
 

@@ -108,6 +108,12 @@ class AlreadyExists(BillingError):
     status, slug, title = 409, "already-exists", "Exists with other content"
 
 
+class TooManyCalls(BillingError):
+    """One tenant makes so many calls that it could use up the rate that Stripe allows the account."""
+
+    status, slug, title = 429, "too-many-calls", "Too many calls"
+
+
 class StripeRateLimited(BillingError):
     status, slug, title = 429, "stripe-rate-limited", "Stripe is rate limiting"
 

@@ -59,6 +59,11 @@ class Settings:
         return _required("ADMIN_SCOPE")
 
     @cached_property
+    def tenant_calls_per_minute(self) -> int:
+        """Of the endpoints that ask Stripe."""
+        return int(_required("TENANT_CALLS_PER_MINUTE"))
+
+    @cached_property
     def success_url(self) -> str:
         return _required("CHECKOUT_SUCCESS_URL")
 

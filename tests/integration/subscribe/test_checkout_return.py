@@ -19,7 +19,7 @@ from billing.edge.parameters import GetCheckout
 from billing.errors import CheckoutNotFound, Forbidden, StripeUnavailable
 from billing.replica.decide import Decider
 from billing.subscribe.checkout_return import CheckoutReturn
-from local.stripe.engine import checkout
+from local.stripe.engine import checkout, subscriptions
 from local.stripe.engine.store import Object
 from tests.integration.support import fetches, only_subscription, state
 from tests.world import TENANT, World
@@ -30,7 +30,8 @@ ADMIN = Caller(None, is_admin=True)
 
 def status(world: World, session_id: str, caller: Caller = OWN) -> dict[str, Any]:
     request = GetCheckout.model_validate({"sessionId": session_id})
-    return CheckoutReturn(world.table, bootstrap.stripe(), Decider(world.table, bootstrap.fetch)).show(caller, request)
+    decider = Decider(world.table, bootstrap.fetch)
+    return CheckoutReturn(world.table, bootstrap.stripe(), decider, bootstrap.rate_limit()).show(caller, request)
 
 
 def not_found(world: World, session_id: str, caller: Caller = OWN) -> None:
@@ -86,6 +87,29 @@ def test_a_session_of_another_tenant_is_not_found(world: World, paid: Object) ->
     assert world.subscriptions() == []  # a caller without access changes nothing
     with pytest.raises(Forbidden):
         status(world, paid["id"], Caller(None))
+
+
+def test_stripe_is_asked_only_for_sessions_that_the_tenant_started(world: World, paid: Object) -> None:
+    asked = len(world.stripe.calls)
+    for session_id in ("cs_test_guessed", paid["id"] + "x"):
+        not_found(world, session_id)
+    not_found(world, paid["id"], Caller("other"))
+    assert len(world.stripe.calls) == asked
+    elsewhere = world.stripe.store.create("checkout.session", customer=paid["customer"], status="open")
+    not_found(world, elsewhere["id"])  # also if it is a session of the tenant's customer
+    assert len(world.stripe.calls) == asked
+
+
+def test_an_earlier_session_can_still_be_seen(world: World, paid: Object) -> None:
+    """The buyer paid in one tab, and the tenant has had other sessions since then."""
+    world.deliver_new()
+    subscription = world.stripe.store.get("subscription", paid["subscription"])
+    subscriptions.cancel_subscription(world.stripe.store, subscription)
+    world.deliver_new()
+    later = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
+    assert later != paid["id"]
+    assert status(world, paid["id"])["status"] == "complete"
+    assert status(world, later)["status"] == "open"
 
 
 def test_an_unknown_session_is_not_found(world: World) -> None:

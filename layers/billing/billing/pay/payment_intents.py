@@ -7,6 +7,7 @@ from typing import Any, Final
 from billing import retry
 from billing.adapters.stripe_api import PaymentIntent, StripeApi
 from billing.adapters.table import keys
+from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
 from billing.domain.entities import Invoice, Payment
@@ -30,10 +31,12 @@ _BUSY: Final = "Another payment of this invoice is being started; try again."
 class PaymentIntents:
     table: Table
     stripe: StripeApi
+    limit: RateLimit
 
     def client_secret(self, caller: Caller, request: PayInvoice) -> str:
-        """Raises `InvoiceNotFound`, `InvoiceNotPayable`, `Contention` and what `StripeApi` raises."""
+        """Raises `InvoiceNotFound`, `InvoiceNotPayable`, `TooManyCalls`, `Contention` and what `StripeApi` raises."""
         key = keys.invoice(self._owner(caller, request.invoice_id), request.invoice_id)
+        self.limit.count(caller)
         return retry.attempts(lambda: self._secret(key), _BUSY)
 
     def _secret(self, key: keys.Key) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from billing import retry
 from billing.adapters.stripe_api import Session, StripeApi
+from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
 from billing.domain import access
 from billing.domain.caller import Caller
@@ -35,14 +36,16 @@ class Checkout:
     table: Table
     stripe: StripeApi
     settings: Settings
+    limit: RateLimit
 
     def start(self, caller: Caller, request: StartCheckout) -> str:
         """The address of the tenant's Checkout Session for the plan.
 
         Raises `Forbidden`, `PlanNotFound`, `PlanInactive`, `SubscriptionExists`, `CustomerMismatch`,
-        `CustomerNotFound`, `Contention` and what `StripeApi` raises.
+        `CustomerNotFound`, `TooManyCalls`, `Contention` and what `StripeApi` raises.
         """
         caller.act_for(request.tenant_id)
+        self.limit.count(caller)
         plan = self._plan_on_sale(request.plan_id)
         return retry.attempts(lambda: self._start(caller, request, plan), _BUSY)
 
@@ -161,8 +164,10 @@ class Checkout:
         return None
 
     def _remember(self, tenant: Tenant, checkout: OpenCheckout, session: Session) -> str:
+        """Stores the session, and who owns it: `CheckoutReturn` asks Stripe for no other sessions."""
         if checkout.session_id != session.id:
-            self._written(replace(tenant, checkout=replace(checkout, session_id=session.id)))
+            remembered = replace(tenant, checkout=replace(checkout, session_id=session.id))
+            self._written(remembered, Pointer(StripeId(session.id), tenant_id=tenant.tenant_id))
         assert session.url is not None, "an open session has an address"
         return session.url
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from billing.adapters.stripe_api import StripeApi
 from billing.adapters.table import keys
+from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
 from billing.domain.entities import Subscription
@@ -21,18 +22,22 @@ class CheckoutReturn:
     table: Table
     stripe: StripeApi
     decider: Decider
+    limit: RateLimit
 
     def show(self, caller: Caller, request: GetCheckout) -> dict[str, Any]:
         """`{sessionId, status, paymentStatus, tenantId?, tenantStatus?, subscriptionId?, subscriptionStatus?}`.
 
         `status` is Stripe's: open, complete or expired. `paymentStatus` is Stripe's too: paid, unpaid or
-        no_payment_required. The recorded owner of the session's customer owns the session; its metadata decides
-        nothing. An admin may see every session; if its owner is not known, the answer has no tenant.
+        no_payment_required. A tenant sees the sessions that it has started here and that are of its recorded customer;
+        their metadata decides nothing. Stripe is asked for no other session, so guessing ids costs no call of Stripe's.
+        An admin may see every session; if its owner is not known, the answer has no tenant.
 
-        Raises `Forbidden` (a token without a tenant), `CheckoutNotFound`, `Contention` and Stripe's failures.
+        Raises `Forbidden` (a token without a tenant), `CheckoutNotFound`, `TooManyCalls`, `Contention` and Stripe's
+        failures.
         """
-        if not caller.is_admin:
-            caller.own_tenant()
+        if not caller.is_admin and caller.own_tenant() != self.table.owner(StripeId(request.session_id)):
+            raise _not_found()
+        self.limit.count(caller)
         session = self._session(request.session_id)
         tenant_id = self._owner(session)
         if not caller.is_admin and (tenant_id is None or tenant_id != caller.tenant_id):

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from billing.adapters.secret import SecretStore
 from billing.adapters.stripe_api import StripeApi
+from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
 from billing.domain.writes import StripeId
@@ -23,13 +24,14 @@ class Portal:
     stripe: StripeApi
     settings: Settings
     secrets: SecretStore
+    limit: RateLimit
 
     def open_session(self, caller: Caller, request: OpenPortal) -> str:
         """The address of a portal session.
 
         A tenant gets the same answer for a customer of somebody else and for one that does not exist.
 
-        Raises `Forbidden`, `CustomerNotFound`, `BadReturnUrl` and Stripe's failures.
+        Raises `Forbidden`, `CustomerNotFound`, `BadReturnUrl`, `TooManyCalls` and Stripe's failures.
         """
         return_url = request.return_url or self.settings.portal_return_url
         if request.return_url:
@@ -39,6 +41,7 @@ class Portal:
             raise CustomerNotFound("No tenant has this customer.")
         if not caller.is_admin and (owner is None or owner != caller.tenant_id):
             raise Forbidden("This customer does not belong to the tenant.")
+        self.limit.count(caller)
         configuration = self.secrets.read().portal_configuration
         return self.stripe.create_portal_session(request.customer_id, return_url, configuration)
 

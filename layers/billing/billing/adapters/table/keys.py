@@ -6,8 +6,9 @@
 | its subscriptions, invoices, payments | TENANT#<id> | SUBSCRIPTION#<id>, INVOICE#<id>, PAYMENT#<id> |
 | plan | PLAN#<id> | PLAN |
 | event record | EVENT#<id> | EVENT |
-| owner of a Stripe id (customer, price, invoice) or of a platform invoice | STRIPE#<id>, OWN#<id> | POINTER |
+| owner of a Stripe id (customer, price, invoice, session), or of a platform invoice | STRIPE#<id>, OWN#<id> | POINTER |
 | progress of reconciliation | RECONCILIATION | PROGRESS |
+| calls of a tenant in one minute | CALLS#<tenant> | <begin of the minute> |
 | change of a tenant's entity | HISTORY#<tenant> | <updatedAt>#<SK of the entity>#<revision, 10 digits> |
 """
 
@@ -83,6 +84,10 @@ def pointer(of: Pointer | StripeId | OwnInvoiceId) -> Key:
             return stripe_pointer(stripe_id)
         case OwnInvoiceId(id=invoice_id):
             return own_invoice_pointer(invoice_id)
+
+
+def calls(tenant_id: str, minute: str) -> Key:
+    return Key(f"CALLS#{tenant_id}", minute)
 
 
 # -- the history of a tenant's entities

@@ -131,6 +131,21 @@ class Table:
         puts = [*self._puts(entities, record.event_id), *map(self._put_pointer, pointers)]
         self._transact([close, *puts, *map(self._check, unchanged)], closes=True)
 
+    def count(self, key: Key, limit: int, *, expires_at: int) -> bool:
+        """Adds one to the counter at this key. False if it has reached `limit` already; then nothing is added."""
+        try:
+            self._call(
+                "update_item",
+                TableName=self.name,
+                Key=items.dump(key._asdict()),
+                UpdateExpression="SET expiresAt = :expires ADD callCount :one",
+                ConditionExpression="attribute_not_exists(callCount) OR callCount < :limit",
+                ExpressionAttributeValues=items.dump({":expires": expires_at, ":one": 1, ":limit": limit}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     # -- event records
 
     def open_record(self, record: Record) -> Record | None:
