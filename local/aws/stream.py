@@ -46,8 +46,9 @@ class StreamPoller:
         while not self._stopped.is_set():
             try:
                 count = self._poll()
-            except (BotoCoreError, ClientError):
-                count = 0
+            except (BotoCoreError, ClientError):  # nothing was read, so nobody may take the stream for read
+                self._stopped.wait(POLL_SECONDS)
+                continue
             if not count:
                 with self._changed:
                     self._empty += 1
@@ -60,12 +61,28 @@ class StreamPoller:
         return sum(self._read(shard["ShardId"]) for shard in shards)
 
     def _read(self, shard: str) -> int:
-        answer = self._client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)
-        if answer["Records"]:
-            self._read_to[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
-        records = [_as_lambda_gets_it(record, self._arn) for record in answer["Records"]]
+        found = self._records(shard)
+        if found:
+            self._read_to[shard] = found[-1]["dynamodb"]["SequenceNumber"]
+        records = [_as_lambda_gets_it(record, self._arn) for record in found]
         self._hand_over([record for record in records if _passes_filter(record)])
         return len(records)
+
+    def _records(self, shard: str) -> list[dict[str, Any]]:
+        """The next records, read twice: only those that come both times count.
+
+        If a transaction fails between moto's answers about the iterator and about the records, the iterator is one of a
+        table that moto has thrown away, with the writes of that transaction. They never happened, and the records that
+        get their sequence numbers afterwards would be skipped.
+        """
+        found = self._read_once(shard)
+        again = {record["eventID"] for record in self._read_once(shard)} if found else set()
+        return [record for record in found if record["eventID"] in again]
+
+    def _read_once(self, shard: str) -> list[dict[str, Any]]:
+        answer = self._client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)
+        records: list[dict[str, Any]] = answer["Records"]
+        return records
 
     def _iterator(self, shard: str) -> str:
         """A new iterator each time.

@@ -226,7 +226,7 @@ def missed(demo: Demo, subscription_id: str) -> None:
 def announced(demo: Demo) -> None:
     """Shows and checks the announcements that the bus carried to the other services of the platform."""
     demo.console.rule("[bold]Announced", align="left")
-    demo.stack.wait_until_announced(_SETTLE_SECONDS)
+    demo.that("the function got every change", demo.stack.wait_until_announced(_SETTLE_SECONDS), "it did not")
     heard = {
         announcement["id"]: announcement["type"]
         for announcement in demo.stack.announcements

@@ -7,14 +7,17 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jwt
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
 from local import template, tokens
+from local.aws.clients import AwsAccess
 from local.aws.runtime import FunctionError, Runtime
+from local.aws.stream import StreamPoller
 from local.stack import FREE, Stack
 from local.template import ROOT
 
@@ -171,3 +174,43 @@ def test_secrets_of_the_stack_are_the_users_own(stack: Stack) -> None:
     stack.write_environment()
     for name in ("stack.env", "sam-env.json"):
         assert (stack.state / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_stream_shows_no_write_of_a_failed_transaction_and_skips_none(stack: Stack) -> None:
+    """moto takes a failed transaction back, but an iterator from before it shows its writes."""
+    table: dict[str, Any] = {"TableName": template.TABLE_NAME}
+    check: Any = {"Key": key("TENANT#none"), "ConditionExpression": "attribute_exists(PK)", **table}
+
+    class Interrupted(AwsAccess):
+        def streams(self) -> Any:
+            """A client between whose calls a transaction fails, once it has found something to read."""
+            client = super().streams()
+            client.meta.events.register("before-call.dynamodb-streams.GetRecords", fail_a_transaction)
+            return client
+
+    def fail_a_transaction(**_: Any) -> None:
+        put: Any = {"Item": key("TENANT#phantom"), **table}
+        with pytest.raises(ClientError):
+            stack.aws.dynamodb().transact_write_items(TransactItems=[{"Put": put}, {"ConditionCheck": check}])
+
+    seen: list[str] = []
+
+    class Recorder:
+        def invoke(self, event: Any) -> Any:
+            seen.extend(record["dynamodb"]["Keys"]["PK"]["S"] for record in event["Records"])
+            return {"batchItemFailures": []}
+
+    poller = StreamPoller(Interrupted(stack.aws.url, stack.aws.credentials), cast("Runtime", Recorder()))
+    poller.start()
+    try:
+        for number in range(3):
+            stack.aws.dynamodb().put_item(Item=key(f"TENANT#real-{number}"), **table)
+            assert poller.wait_caught_up(TIMEOUT)
+        assert [name for name in seen if "real-" in name] == [f"TENANT#real-{number}" for number in range(3)]
+        assert "TENANT#phantom" not in seen
+    finally:
+        poller.close()
+
+
+def key(partition: str) -> dict[str, Any]:
+    return {"PK": {"S": partition}, "SK": {"S": "NOTE"}}

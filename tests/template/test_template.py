@@ -369,7 +369,7 @@ def test_the_documents_list_every_announcement() -> None:
 
 
 def test_a_deployment_changes_no_tracked_file() -> None:
-    """`sam deploy --guided` writes the answers into the configuration file that it reads. Git ignores the one we name."""
+    """`sam deploy --guided` writes the answers into the file that it reads. Git ignores the one that we name."""
     mine = "samconfig.mine.toml"
     assert mine in (ROOT / ".gitignore").read_text().splitlines()
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
