@@ -108,5 +108,5 @@ def world(stripe_server: tuple[Account, str], monkeypatch: pytest.MonkeyPatch) -
                 if text:
                     monkeypatch.setenv(name, text)
         bootstrap.reset()
-        yield World(account, Table(client("dynamodb"), template.TABLE_NAME), arn, functions)
+        yield World(account, Table(client("dynamodb"), template.TABLE_NAME), arn, address, functions)
     bootstrap.reset()

@@ -52,6 +52,7 @@ class World:
     stripe: Account
     table: Table
     secret_arn: str
+    address: str  # of Stripe's stand-in
     functions: list[template.Function]
     handlers: dict[str, Handler] = field(default_factory=dict)
     timeout: float | None = None  # in seconds; None means the timeout in the template

@@ -11,5 +11,7 @@ from billing.subscribe.checkout import Checkout
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     request = http.parse(event, StartCheckout)
     caller = http.caller(event, bootstrap.settings())
-    checkout = Checkout(bootstrap.table(), bootstrap.stripe(), bootstrap.settings(), bootstrap.rate_limit())
+    checkout = Checkout(
+        bootstrap.table(), bootstrap.stripe(), bootstrap.decider(), bootstrap.settings(), bootstrap.rate_limit()
+    )
     return http.ok({"sessionUrl": checkout.start(caller, request)})

@@ -168,6 +168,6 @@ def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: st
         table.write([plan], [Pointer(StripeId(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
     faults.fail = account.fail
-    harness = Harness(World(account, table, "", functions, timeout=3 * UNHURRIED), Streams(streams, arn))
+    harness = Harness(World(account, table, "", stripe_url, functions, timeout=3 * UNHURRIED), Streams(streams, arn))
     stack.enter_context(patch.object(clock, "seconds", lambda: int(harness.time)))
     return harness

@@ -46,7 +46,7 @@ FAULTS = {"AwsUnavailable", "Contention", "StripeUnavailable", "StripeFailed"}
 
 gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
 which = st.integers(0, 30)
-methods = st.sampled_from(["pm_card_visa", BANK])
+methods = st.sampled_from(["pm_card_visa", BANK, "pm_card_chargeDeclined", "pm_card_threeDSecure2Required"])
 cards = st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined"])
 chances = st.integers(0, 2**32).map(random.Random)
 faults = st.dictionaries(st.integers(1, 10), st.sampled_from(Fault), max_size=2)
@@ -102,12 +102,20 @@ class Life(RuleBasedStateMachine):
         metadata = {"tenantId": self.tenant, "planId": "plan-small"}
         form: Object = {"mode": "subscription", "customer": self.customer, "line_items": [{"price": "price_small"}]}
         form |= {"metadata": metadata, "subscription_data": {"metadata": metadata}}
-        checkout.complete_checkout(self.store, api_checkout.create_session(self.store, form, ""), method)
+        with suppress(ApiError, checkout.NeedsAction):
+            checkout.complete_checkout(self.store, api_checkout.create_session(self.store, form, ""), method)
 
     @exists("checkout.session", status="open")
     @rule(gap=gaps, n=which, method=methods)
     def a_checkout_is_completed(self, gap: int, n: int, method: str) -> None:
         self._with("checkout.session", n, gap, lambda s: checkout.complete_checkout(self.store, s, method))
+
+    @exists("subscription", status="incomplete")
+    @rule(n=which)
+    def a_first_payment_does_not_come(self, n: int) -> None:
+        waiting = self.store.all("subscription", status="incomplete")
+        self._pass(23 * 3600)
+        periods.expire(self.store, waiting[n % len(waiting)])
 
     @exists("checkout.session", payment_status="unpaid", status="complete")
     @rule(gap=gaps, n=which, paid=st.booleans())
@@ -185,8 +193,8 @@ class Life(RuleBasedStateMachine):
         self._pass(gap)
         try:
             act(objects[n % len(objects)])
-        except ApiError:
-            return  # Stripe refuses the request or declines the card
+        except (ApiError, checkout.NeedsAction):
+            return  # Stripe refuses the request, declines the card, or the bank wants a confirmation
 
     def _pass(self, seconds: int) -> None:
         self.harness.time += seconds

@@ -9,7 +9,8 @@ from billing.replica.effects import EFFECTS
 from local.stripe.engine.store import Object, Store
 
 LIVE = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
-CHARGING = LIVE - {"incomplete"}
+NEVER_BEGAN = {"incomplete", "incomplete_expired"}
+CHARGING = LIVE - NEVER_BEGAN
 ACCESS = {"trialing": "ACTIVE", "active": "ACTIVE", "past_due": "ACTIVE", "unpaid": "SUSPENDED", "paused": "SUSPENDED"}
 
 type Expected = dict[str, dict[str, Any]]
@@ -67,15 +68,19 @@ def subscription(stripe_object: Object, plans: dict[str, str], *, waits: bool) -
 def deciding(known: Expected) -> str | None:
     """Returns the subscription that decides the tenant's status.
 
-    This is the oldest one that gives access. If none does, it is the oldest live one; otherwise the newest one.
+    This is the oldest one that gives access. If none does, it is the oldest live one; otherwise the newest one. A
+    subscription that never began decides only if no subscription began.
     """
     ordered = sorted(known, key=lambda key: known[key]["_order"])
+    ordered = [key for key in ordered if known[key]["status"] not in NEVER_BEGAN] or ordered
     live = [key for key in ordered if known[key]["status"] in LIVE]
     giving = [key for key in live if _meaning(known[key]) == "ACTIVE"]
     return next(iter(giving or live or ordered[::-1]), None)
 
 
 def _meaning(entry: dict[str, Any]) -> str:
+    if entry["status"] in NEVER_BEGAN:
+        return "PENDING"
     meaning = ACCESS.get(entry["status"], "SUSPENDED" if entry["status"] in LIVE else "CANCELED")
     return "PENDING" if entry["_waits"] and meaning == "ACTIVE" else meaning
 
@@ -83,7 +88,8 @@ def _meaning(entry: dict[str, Any]) -> str:
 def stripe_invoice(invoice: Object) -> dict[str, Any]:
     status = invoice["status"].upper()
     if status == "OPEN":
-        status = "OVERDUE" if invoice["attempt_count"] else "PENDING"
+        first = invoice["billing_reason"] == "subscription_create"
+        status = "OVERDUE" if invoice["attempt_count"] and not first else "PENDING"
     return {
         "status": status,
         "amountPaid": invoice["amount_paid"],

@@ -128,6 +128,10 @@ class StripeNotFound(StripeRejected):
     """Stripe has no such object. Each use case decides what that means."""
 
 
+class CustomerGone(StripeRejected):
+    """The customer that the request names was deleted at Stripe."""
+
+
 class StripeUnavailable(BillingError):
     status, slug, title = 503, "stripe-unavailable", "Stripe is not available"
 

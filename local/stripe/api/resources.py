@@ -70,6 +70,8 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
 
 
 def _get(kind: str, store: Store, _: Object, id: str) -> Object:
+    if kind == "customer" and id in store.deleted:
+        return store.deleted[id]  # https://docs.stripe.com/api/customers/retrieve: "deleted": true, and not a 404
     found = store.get(kind, id)
     if not is_kept(store, found):
         raise missing(kind, id)

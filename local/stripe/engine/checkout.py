@@ -15,12 +15,20 @@ def complete_checkout(
 ) -> Object:
     """The customer pays with a test payment method.
 
+    Stripe makes a subscription when the customer sends the form, before the payment is accepted. If the card is
+    declined or must be confirmed, the subscription stays `incomplete`, and the session stays open for another try.
+    Sources: users of pay, polar and cashier, such as https://github.com/laravel/cashier-stripe/issues/1086 and
+    https://github.com/Yellow-Dog-Man/Resonite-Issues/issues/3842 (it can be retried until it expires).
+
     Raises `ApiError` (402) when the card is declined: the session stays open. Also raises `NeedsAction`.
     """
     if session["status"] == "open" and session["expires_at"] <= store.now():
         expire_checkout(store, session)
     if session["status"] != "open":
         raise invalid(f"The Checkout Session is {session['status']}.")
+    begun = _begun(store, session)
+    if session["mode"] == "subscription" and (begun or _fails(session, method, confirmed=confirmed)):
+        return _try_again(store, session, begun or _begin(store, session), method, confirmed=confirmed)
     outcome = _tried(session, method, confirmed=confirmed)
     if not session["customer"]:
         session["customer"] = store.create("customer", email=session["customer_email"])["id"]
@@ -31,6 +39,14 @@ def complete_checkout(
     if session["mode"] == "subscription":
         return _subscribe(store, session, saved, charged, paid=outcome not in LATER)
     return _pay(store, session, charged)
+
+
+def refuse_checkout(store: Store, session: Object) -> None:
+    """The customer's bank asked for a confirmation and did not get it."""
+    begun = _begun(store, session)
+    intent = begun and invoices.intent_of(store, store.get("invoice", begun["latest_invoice"]))
+    if intent and intent["status"] == "requires_action":
+        collecting.answer_intent(store, intent, paid=False)
 
 
 def _tried(session: Object, method: str, *, confirmed: bool) -> str:
@@ -44,6 +60,55 @@ def _tried(session: Object, method: str, *, confirmed: bool) -> str:
         return "paid"
     error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
     raise declined({"last_payment_error": error})
+
+
+# -- a subscription whose first payment is not accepted yet
+
+
+def _fails(session: Object, method: str, *, confirmed: bool) -> bool:
+    """Whether the first payment is not accepted at this try. A trial has no first payment: nothing is made for it."""
+    outcome = CARDS[method].outcome
+    accepted = outcome in ("paid", "disputed", *LATER) or (outcome == "action" and confirmed)
+    return not accepted and not trial_days(session)
+
+
+def _begun(store: Store, session: Object) -> Object | None:
+    """The subscription that an earlier try of this session has made, if it can still be paid."""
+    made = store.find(session.get("_begun", ""))
+    return made if made and made["status"] == "incomplete" else None
+
+
+def _begin(store: Store, session: Object) -> Object:
+    if not session["customer"]:
+        session["customer"] = store.create("customer", email=session["customer_email"])["id"]
+    made = _subscription(store, session, session["_subscription_data"].get("metadata", {}))
+    made["status"] = "incomplete"
+    session["_begun"] = made["id"]
+    subscriptions.tell_created(store, made)
+    invoices.create_invoice(store, made, "subscription_create")
+    return made
+
+
+def _try_again(store: Store, session: Object, made: Object, method: str, *, confirmed: bool) -> Object:
+    invoice = store.get("invoice", made["latest_invoice"])
+    intent = invoices.intent_of(store, invoice)
+    saved = payments.payment_method(store, method, session["customer"])
+    if confirmed and CARDS[method].outcome == "action":
+        if intent and intent["status"] != "requires_action":
+            collecting.pay_invoice(store, invoice, saved["id"])
+        assert intent, "an invoice of a subscription that is not free has a PaymentIntent"
+        collecting.answer_intent(store, intent, paid=True)
+    else:
+        collecting.pay_invoice(store, invoice, saved["id"])
+    if intent and intent["status"] == "requires_action":
+        raise NeedsAction
+    made["default_payment_method"] = saved["id"]
+    if made["status"] == "incomplete":  # a bank debit is on its way
+        subscriptions.set_status(store, made, "active")
+    _complete(session, invoice["total"], paid=invoice["status"] == "paid")
+    session |= {"subscription": made["id"], "invoice": invoice["id"]}
+    store.emit("checkout.session.completed", session)
+    return session
 
 
 def trial_days(session: Object) -> int:

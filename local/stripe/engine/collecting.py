@@ -147,11 +147,14 @@ def fail_invoice(store: Store, invoice: Object, *, automatic: bool) -> Object:
 def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
     """Counts the failed attempt, and sets the next attempt or ends dunning.
 
-    The first attempt counts, whoever makes it. Later, only Stripe's own attempts count.
+    The first attempt counts, whoever makes it. Later, only Stripe's own attempts count. The first invoice of a
+    subscription is not tried again: https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
     """
     if automatic or not invoice["attempt_count"]:
         invoice["attempt_count"] += 1
-        days = RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
+        subscription = invoices.subscription_of(store, invoice)
+        first = subscription is not None and subscription["status"] == "incomplete"
+        days = () if first else RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
         invoice["next_payment_attempt"] = store.now() + days[0] * DAY if days else None
     invoice["attempted"] = True
     store.emit("invoice.payment_failed", invoice)

@@ -74,6 +74,7 @@ class Store:
 
     def __init__(self, on_event: Callable[[Object], None], clock: Callable[[], float] = time.time) -> None:
         self.objects: dict[str, dict[str, Object]] = {}
+        self.deleted: dict[str, Object] = {}
         self._last_shown: dict[str, Object] = {}
         self._on_event = on_event
         self.clock = clock
@@ -107,7 +108,8 @@ class Store:
     def delete(self, obj: Object) -> Object:
         """Deletes the object. Returns Stripe's answer to a deletion."""
         del self.objects[obj["object"]][obj["id"]]
-        return {"id": obj["id"], "object": obj["object"], "deleted": True}
+        self.deleted[obj["id"]] = {"id": obj["id"], "object": obj["object"], "deleted": True}
+        return self.deleted[obj["id"]]
 
     def get(self, kind: str, object_id: str) -> Object:
         """Raises `ApiError`, a 404, if the object does not exist."""

@@ -5,7 +5,7 @@ from typing import Final
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.stripe.engine.checkout import NeedsAction, complete_checkout, trial_days
+from local.stripe.engine.checkout import NeedsAction, complete_checkout, refuse_checkout, trial_days
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError
 from local.stripe.pages.components import (
@@ -44,6 +44,7 @@ def _confirm(visit: Visit, id: str) -> Response:
     if session["status"] != "open":
         return _closed(session)
     if not agreed(visit):
+        refuse_checkout(visit.store, session)
         return _page(visit, session, 402, "Your bank refused the payment.")
     try:
         return _complete(visit, session, known(visit.field("name")), confirmed=True)

@@ -26,7 +26,7 @@ from local.commands.sign import delivery
 from local.stripe.engine import subscriptions
 from local.stripe.engine.store import Object
 from tests.integration.support import refused
-from tests.world import CUSTOMER, TENANT, WEBHOOK_SECRET, World, set_secret
+from tests.world import TENANT, WEBHOOK_SECRET, World, set_secret
 
 
 def record(world: World, event: Object) -> Record:
@@ -173,6 +173,15 @@ def test_another_mode_is_ignored(world: World, subscribed: Object, capsys: pytes
     assert record(world, event).reason == "another mode than ours"
     assert world.subscriptions() == []
     assert "LivemodeMismatch" in capsys.readouterr().out
+
+
+def test_an_event_of_a_connected_account_is_ignored(world: World, subscribed: Object) -> None:
+    """An endpoint with `connect: true` gets them. Their objects are of somebody else, whatever their metadata says."""
+    event = {**subscribed, "account": "acct_connected"}
+    assert event["data"]["object"]["metadata"]["tenantId"] == TENANT
+    assert world.deliver(event).body["status"] == "IGNORED"
+    assert record(world, event).reason == "of a connected account"
+    assert world.subscriptions() == []
 
 
 def test_an_event_of_no_tenant_is_ignored(world: World, subscribed: Object) -> None:
@@ -372,9 +381,8 @@ def test_nothing_secret_is_logged(world: World, subscribed: Object) -> None:
 def test_an_effect_on_an_unknown_kind_of_object_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """This happens if somebody adds an event type but forgets to extend `replica/account.py`."""
     world.customer()
-    customer = world.stripe.store.get("customer", CUSTOMER)
-    event = world.stripe.store.emit("customer.deleted", customer)
-    monkeypatch.setattr("billing.inbox.inbox.EFFECTS", {**EFFECTS, "customer.deleted": charge_changed})
+    event = world.stripe.store.emit("price.updated", world.stripe.store.create("price", id="price_1"))
+    monkeypatch.setattr("billing.inbox.inbox.EFFECTS", {**EFFECTS, "price.updated": charge_changed})
     refused(world.deliver(event), 500, "internal")
     record = world.table.record(event["id"])
     assert record

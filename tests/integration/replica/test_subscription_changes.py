@@ -20,9 +20,9 @@ from tests.world import World
         ("past_due", TenantStatus.ACTIVE),
         ("unpaid", TenantStatus.SUSPENDED),
         ("paused", TenantStatus.SUSPENDED),
-        ("incomplete", TenantStatus.SUSPENDED),
+        ("incomplete", TenantStatus.PENDING),
         ("canceled", TenantStatus.CANCELED),
-        ("incomplete_expired", TenantStatus.CANCELED),
+        ("incomplete_expired", TenantStatus.PENDING),
     ],
 )
 def test_the_tenant_follows_its_subscription(active: World, status: str, expected: TenantStatus) -> None:

@@ -53,9 +53,9 @@ def test_the_table_of_access() -> None:
         "past_due": "ACTIVE",
         "unpaid": "SUSPENDED",
         "paused": "SUSPENDED",
-        "incomplete": "SUSPENDED",
+        "incomplete": "PENDING",
         "canceled": "CANCELED",
-        "incomplete_expired": "CANCELED",
+        "incomplete_expired": "PENDING",
     }
     assert {status for status in STATUSES if not access.is_live(status)} == {"canceled", "incomplete_expired"}
 

@@ -25,7 +25,7 @@ def test_the_object_of_every_event_leads_to_a_customer(event_type: str) -> None:
     assert found.customer or found.invoices or stripe_object.get("charge")
 
 
-@pytest.mark.parametrize("stripe_object", [{"object": "customer", "id": "cus_1"}, {"object": "payout"}, {}])
+@pytest.mark.parametrize("stripe_object", [{"object": "price", "id": "price_1"}, {"object": "payout"}, {}])
 def test_an_unknown_kind_of_object_raises(stripe_object: dict[str, Any]) -> None:
     with pytest.raises(UnknownObject):
         references(stripe_object)

@@ -22,6 +22,7 @@ from billing import clock, deadline
 from billing.domain.order import FetchedKind, Snapshot
 from billing.errors import (
     CardDeclined,
+    CustomerGone,
     StripeFailed,
     StripeNotFound,
     StripeRateLimited,
@@ -79,7 +80,9 @@ def idempotency_key(scope: str, parameters: Mapping[str, Any]) -> str:
 
 
 class StripeApi:
-    """Raises `StripeNotFound`, `StripeUnavailable`, `StripeRateLimited`, `StripeRejected`, `CardDeclined`."""
+    """Raises `StripeNotFound`, `CustomerGone`, `StripeUnavailable`, `StripeRateLimited`, `StripeRejected`,
+    `CardDeclined`.
+    """
 
     def __init__(self, api_key: str, base: str, *, time_limit_factor: float = 1) -> None:
         limits = (CONNECT_SECONDS * time_limit_factor, READ_SECONDS * time_limit_factor)
@@ -272,6 +275,11 @@ def _meaning(error: stripe.StripeError) -> Exception:
         return StripeUnavailable("Stripe did not answer; try again.", retry_after=RETRY_AFTER_SECONDS)
     if isinstance(error, stripe.CardError):
         return CardDeclined("The card was declined; use another one.")
-    if status == HTTPStatus.NOT_FOUND:
-        return StripeNotFound("Stripe does not have an object that the request names.")
-    return StripeRejected("Stripe refused the request; operators find Stripe's request id in the log.")
+    # https://docs.stripe.com/error-codes#resource-missing
+    if error.code == "resource_missing" and getattr(error, "param", None) == "customer":
+        return CustomerGone("Stripe does not have the customer any more.")
+    return (
+        StripeNotFound("Stripe does not have an object that the request names.")
+        if status == HTTPStatus.NOT_FOUND
+        else StripeRejected("Stripe refused the request; operators find Stripe's request id in the log.")
+    )

@@ -10,8 +10,9 @@ from billing.domain.statuses import TenantStatus
 
 class Meaning(NamedTuple):
     tenant: TenantStatus  # the status of a tenant whose current subscription has this status
-    live: bool  # the subscription has not ended: it blocks another checkout
-    charges: bool  # Stripe bills it now, or will bill it again
+    live: bool  # the subscription has not ended
+    charges: bool  # Stripe bills it now, or will bill it again: it blocks another checkout
+    began: bool = True  # its first payment (or its trial) was accepted once
 
 
 MEANING: Final[dict[str, Meaning]] = {
@@ -20,8 +21,10 @@ MEANING: Final[dict[str, Meaning]] = {
     "past_due": Meaning(TenantStatus.ACTIVE, live=True, charges=True),
     "unpaid": Meaning(TenantStatus.SUSPENDED, live=True, charges=True),
     "paused": Meaning(TenantStatus.SUSPENDED, live=True, charges=True),
-    "incomplete": Meaning(TenantStatus.SUSPENDED, live=True, charges=False),
-    "incomplete_expired": Meaning(TenantStatus.CANCELED, live=False, charges=False),
+    # Checkout makes the subscription when the buyer sends the form. If the card is declined or must be confirmed, the
+    # subscription waits for 23 hours for its first payment. It was never active before that.
+    "incomplete": Meaning(TenantStatus.PENDING, live=True, charges=False, began=False),
+    "incomplete_expired": Meaning(TenantStatus.PENDING, live=False, charges=False, began=False),
     "canceled": Meaning(TenantStatus.CANCELED, live=False, charges=False),
 }
 

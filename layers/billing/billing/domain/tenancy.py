@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from billing.domain import access
-from billing.domain.entities import Subscription, Tenant
+from billing.domain.entities import OpenCheckout, Subscription, Tenant
 from billing.domain.statuses import CheckoutPayment, TenantStatus
 
 _STAGES = list(CheckoutPayment)
@@ -25,9 +25,11 @@ def status_given_by(subscription: Subscription) -> TenantStatus:
 def current(subscriptions: Iterable[Subscription]) -> Subscription | None:
     """The subscription that decides about the tenant: the oldest live one that gives access.
 
-    If none gives access it is the oldest live one, and if none is live the newest of the ended ones.
+    If none gives access it is the oldest live one, and if none is live the newest of the ended ones. One whose first
+    payment was never accepted decides only if there is no other: a declined card takes nothing from a tenant.
     """
     known = sorted(subscriptions, key=lambda s: (s.started_at, s.stripe_subscription_id))
+    known = [s for s in known if access.meaning(s.status).began] or known
     live = [s for s in known if access.is_live(s.status)]
     giving = [s for s in live if status_given_by(s) is TenantStatus.ACTIVE]
     return next(iter(giving or live or known[::-1]), None)
@@ -45,3 +47,14 @@ def follow(tenant: Tenant, subscriptions: Iterable[Subscription]) -> tuple[Tenan
     marked = [replace(s, duplicate=s is not chosen and access.meaning(s.status).charges) for s in known]
     tenant = replace(tenant, status=status_given_by(chosen), current_subscription_id=chosen.stripe_subscription_id)
     return tenant, marked
+
+
+def without_customer(tenant: Tenant) -> Tenant:
+    """The tenant after its customer was deleted at Stripe: the next checkout makes a new one.
+
+    The next attempt has another idempotency key, under which Stripe does not repeat the deleted customer. The open
+    session was the deleted customer's.
+    """
+    checkout = tenant.checkout and OpenCheckout(attempt=tenant.checkout.attempt)
+    attempt = tenant.customer_attempt + 1
+    return replace(tenant, stripe_customer_id=None, customer_attempt=attempt, checkout=checkout)

@@ -26,6 +26,7 @@ from billing.replica.effects.outcome import Outcome, ignored
 from billing.replica.stripe_event import Event
 
 OTHER_MODE: Final = "another mode than ours"
+CONNECTED: Final = "of a connected account"  # its objects are not ours, whatever tenant their metadata names
 _WAITS: Final = retry.growing(0.05, tries=5)
 
 
@@ -64,6 +65,8 @@ class Inbox:
     def _refusal(self, event: Event) -> Outcome | None:
         if event.type not in EFFECTS:
             return ignored("unhandled type")
+        if event.account:
+            return ignored(CONNECTED)
         return ignored(OTHER_MODE) if event.livemode != self.livemode() else None
 
     def _apply(self, event: Event, record: Record, refusal: Outcome | None) -> Receipt:

@@ -9,6 +9,7 @@ from billing.adapters.stripe_api import PaymentIntent, StripeApi
 from billing.adapters.table import keys
 from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
+from billing.domain import tenancy
 from billing.domain.caller import Caller
 from billing.domain.entities import Invoice, Payment
 from billing.domain.invoicing import PAYABLE
@@ -16,6 +17,7 @@ from billing.domain.statuses import PaymentStatus
 from billing.domain.writes import OwnInvoiceId, StripeId
 from billing.edge.parameters import PayInvoice
 from billing.errors import (
+    CustomerGone,
     InvoiceNotFound,
     InvoiceNotPayable,
     RevisionConflict,
@@ -86,6 +88,10 @@ class PaymentIntents:
             invoice = self._reserve(invoice)
         try:
             intent = self._create(invoice)
+        except CustomerGone as gone:
+            self._forget_customer(invoice)
+            self._reserve(invoice)
+            raise RevisionConflict from gone  # once more, without this customer
         except StripeFailed:
             # Under this key Stripe keeps answering with its failure. If it made a PaymentIntent, nobody has its secret.
             with suppress(RevisionConflict):
@@ -105,6 +111,11 @@ class PaymentIntents:
         )
         self.table.write([reserved])
         return replace(reserved, revision=reserved.revision + 1)
+
+    def _forget_customer(self, invoice: Invoice) -> None:
+        tenant = self.table.tenant(invoice.tenant_id)
+        if tenant and tenant.stripe_customer_id == invoice.payment_customer_id:
+            self.table.write([tenancy.without_customer(tenant)])
 
     def _check_closed(self, invoice: Invoice, intent: PaymentIntent) -> None:
         """Raises unless the PaymentIntent has ended: it is canceled, or it succeeded and was counted."""

@@ -54,8 +54,9 @@ class References:
 
 def references(stripe_object: Payload) -> References:
     """Raises `UnknownObject` for a kind of object that this function does not know."""
-    customer = ref(stripe_object.get("customer"))
-    match stripe_object.get("object"):
+    kind = stripe_object.get("object")
+    customer = ref(stripe_object) if kind == "customer" else ref(stripe_object.get("customer"))
+    match kind:
         case "subscription":
             return References(customer, payloads.price_of(stripe_object), changes_subscriptions=True)
         case "checkout.session":
@@ -73,7 +74,7 @@ def references(stripe_object: Payload) -> References:
         case "payment_intent":
             invoices = _present(*payloads.intent_invoice(stripe_object))
             return References(customer, invoices=invoices, payments=(stripe_object["id"],))
-        case "charge" | "refund" | "dispute":
+        case "customer" | "charge" | "refund" | "dispute":
             return References(customer, payments=_present(ref(stripe_object.get("payment_intent"))))
         case unknown:
             raise UnknownObject(f"No code handles objects of the kind {str(unknown)[:64]!r}.")

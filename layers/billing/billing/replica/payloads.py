@@ -73,14 +73,17 @@ def _first_item(subscription: Payload) -> Payload:
 
 
 def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
-    """`at`: when the payload was true (ISO 8601). An open invoice is overdue if its due date is before that."""
+    """`at`: when the payload was true (ISO 8601). An open invoice is overdue if its due date is before that, or if an
+    attempt to charge it failed. The first invoice of a subscription is not: until it is paid, nothing is delivered.
+    """
     due_date = moment(invoice.get("due_date"))
     attempts = _failed_attempts(invoice)
+    is_first = invoice.get("billing_reason") == "subscription_create"
     return {
         "status": status_of(
             invoice.get("status"),
             Standing(
-                attempts=attempts,
+                attempts=0 if is_first else attempts,
                 paid=invoice["amount_paid"],
                 remaining=invoice["amount_remaining"],
                 past_due=due_date is not None and due_date < at,

@@ -15,11 +15,16 @@ MAX_EVENT_ID: Final = 255  # characters; no id of Stripe is longer
 
 @dataclass(frozen=True)
 class Event:
+    """`account`: the connected account in which it happened. None: our own.
+    https://docs.stripe.com/api/events/object#event_object-account
+    """
+
     id: str
     type: str
     livemode: bool
     api_version: str | None
     snapshot: Snapshot
+    account: str | None = None
 
     @property
     def object(self) -> Payload:
@@ -44,6 +49,7 @@ def parse_event(body: bytes) -> Event:
             livemode=event["livemode"],
             api_version=event.get("api_version"),
             snapshot=Snapshot(event["data"]["object"], created, created),
+            account=event.get("account"),
         )
     except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise InvalidEvent("The body lacks id, type, livemode, created or data.object of an event.") from error

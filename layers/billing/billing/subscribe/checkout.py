@@ -8,12 +8,13 @@ from billing import retry
 from billing.adapters.stripe_api import Session, StripeApi
 from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
-from billing.domain import access
+from billing.domain import access, tenancy
 from billing.domain.caller import Caller
 from billing.domain.entities import OpenCheckout, Plan, Tenant
 from billing.domain.writes import Pointer, StripeId
 from billing.edge.parameters import StartCheckout
 from billing.errors import (
+    CustomerGone,
     CustomerMismatch,
     CustomerNotFound,
     Forbidden,
@@ -25,6 +26,8 @@ from billing.errors import (
     StripeRejected,
     SubscriptionExists,
 )
+from billing.replica import sync
+from billing.replica.decide import Decider
 from billing.settings import Settings
 
 _COMPLETE: Final = "The checkout is complete; the subscription appears in a moment."
@@ -35,6 +38,7 @@ _BUSY: Final = "Another checkout of this tenant is being started; try again."
 class Checkout:
     table: Table
     stripe: StripeApi
+    decider: Decider
     settings: Settings
     limit: RateLimit
 
@@ -47,25 +51,39 @@ class Checkout:
         caller.act_for(request.tenant_id)
         self.limit.count(caller)
         plan = self._plan_on_sale(request.plan_id)
-        return retry.attempts(lambda: self._start(caller, request, plan), _BUSY)
+        return retry.attempts(lambda: self._start_with_a_customer(caller, request, plan), _BUSY)
+
+    def _start_with_a_customer(self, caller: Caller, request: StartCheckout, plan: Plan) -> str:
+        try:
+            return self._start(caller, request, plan)
+        except CustomerGone as gone:
+            tenant = self.table.tenant(request.tenant_id)
+            if tenant is None or tenant.stripe_customer_id is None:
+                raise
+            self._written(tenancy.without_customer(tenant))
+            raise RevisionConflict from gone  # once more, with a new customer
 
     def _start(self, caller: Caller, request: StartCheckout, plan: Plan) -> str:
         tenant = self.table.tenant(request.tenant_id) or Tenant(tenant_id=request.tenant_id)
         subscriptions = self.table.subscriptions(request.tenant_id)
-        if any(access.is_live(s.status) for s in subscriptions):
+        if any(access.meaning(s.status).charges for s in subscriptions):
             portal = "POST /api/v1/billing/stripe/portal"
             raise SubscriptionExists(f"Change or cancel the subscription in the portal: {portal}.")
+        is_new_customer = not (tenant.stripe_customer_id or request.customer_id)
         tenant = self._with_customer(caller, tenant, request.customer_id)
-        # Only a tenant's first subscription has a trial: whoever cancels and subscribes again gets no second one.
+        # Only a tenant's first subscription has a trial: whoever cancels and subscribes again gets no second one. One
+        # whose first payment was never accepted costs nobody the trial.
         checkout = OpenCheckout(
             attempt=tenant.checkout.attempt if tenant.checkout else 0,
             plan_id=plan.plan_id,
             stripe_price_id=plan.stripe_price_id,
-            trial_days=0 if subscriptions else plan.trial_days,
+            trial_days=0 if any(access.meaning(s.status).began for s in subscriptions) else plan.trial_days,
         )
         url = self._still_open(tenant, checkout)
         if url:
             return url
+        if not is_new_customer:
+            self._bring_in_subscriptions(tenant)
         reserved = replace(checkout, attempt=checkout.attempt + 1)
         tenant = self._written(replace(tenant, checkout=reserved))
         return self._remember(tenant, reserved, self._create(tenant, reserved))
@@ -129,6 +147,25 @@ class Checkout:
         except StripeNotFound:
             return False
         return True
+
+    def _bring_in_subscriptions(self, tenant: Tenant) -> None:
+        """Applies every subscription that the customer has at Stripe, so that no second one is sold.
+
+        The customer may be older than its link to the tenant, and an event may not have come yet. Raises
+        `RevisionConflict` if the table did not have all of them: then everything is read and checked again.
+        """
+        listed: list[dict[str, Any]] = []
+        more = True
+        while more:
+            after = {"starting_after": listed[-1]["id"]} if listed else {}
+            page, more = self.stripe.list_subscriptions(customer=tenant.stripe_customer_id, **after)
+            listed += page
+        charging = [one for one in listed if access.meaning(one["status"]).charges]
+        ended = [one for one in listed if one not in charging]
+        for some in (charging, ended):  # one that charges is reason enough to sell nothing
+            found = [sync.compare_and_repair(self.decider, subscription) for subscription in some]
+            if any(one.differing for one in found):
+                raise RevisionConflict
 
     # -- the session
 

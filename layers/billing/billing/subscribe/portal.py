@@ -10,7 +10,7 @@ from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
 from billing.domain.writes import StripeId
 from billing.edge.parameters import OpenPortal
-from billing.errors import BadReturnUrl, CustomerNotFound, Forbidden
+from billing.errors import BadReturnUrl, CustomerGone, CustomerNotFound, Forbidden
 from billing.settings import Settings
 
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1"})
@@ -43,7 +43,10 @@ class Portal:
             raise Forbidden("This customer does not belong to the tenant.")
         self.limit.count(caller)
         configuration = self.secrets.read().portal_configuration
-        return self.stripe.create_portal_session(request.customer_id, return_url, configuration)
+        try:
+            return self.stripe.create_portal_session(request.customer_id, return_url, configuration)
+        except CustomerGone as error:
+            raise CustomerNotFound("Stripe does not have this customer any more; start a checkout.") from error
 
 
 def check_return_url(url: str, origins: frozenset[str]) -> None:

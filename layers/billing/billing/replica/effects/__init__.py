@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from billing.replica.effects.checkouts import checkout_expired, checkout_finished
+from billing.replica.effects.customers import customer_deleted
 from billing.replica.effects.invoices import invoice_changed, invoice_payment_paid
 from billing.replica.effects.outcome import Effect
 from billing.replica.effects.payments import charge_changed, payment_intent_changed
@@ -23,6 +24,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "checkout.session.async_payment_succeeded": checkout_finished,
     "checkout.session.async_payment_failed": checkout_finished,
     "checkout.session.expired": checkout_expired,
+    "customer.deleted": customer_deleted,
     "customer.subscription.created": subscription_changed,
     "customer.subscription.updated": subscription_changed,
     "customer.subscription.paused": subscription_changed,
