@@ -8,9 +8,9 @@ A page may send any request to a port of this machine, and often read the answer
 Other programs send no `Origin`, and an address of this machine as `Host`.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Response
 
@@ -47,8 +47,11 @@ class Guard:
         return ""
 
 
+# Nothing but a name or an address, alone or with a port. A parser of addresses would also find `localhost` in
+# `evil.example.net@localhost` and in `localhost/evil.example.net`.
+_HOST: Final = re.compile(r"([A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+
+
 def _name(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
+    found = _HOST.fullmatch(host)
+    return found[1].lower() if found else None

@@ -1,6 +1,7 @@
 """Issues tokens like the platform's identity provider, and checks them like the authorizer of API Gateway."""
 
 import argparse
+import re
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ ISSUER: Final = "https://platform.local"
 AUDIENCE: Final = "billing"
 TENANT_CLAIM: Final = "tenant_id"
 LIFETIME_SECONDS: Final = 30 * 24 * 3600
+
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}")
 
 
 def signing_key(folder: Path = STATE) -> rsa.RSAPrivateKey:
@@ -43,11 +46,20 @@ def issue(tenant_id: str | None, *, scope: str = "", folder: Path = STATE, **cla
 
 
 def verify(token: str, folder: Path = STATE) -> dict[str, Any]:
-    """Returns the claims. Raises `jwt.InvalidTokenError`. Like API Gateway, it accepts only RSA keys and needs exp."""
+    """Returns the claims. Raises `jwt.InvalidTokenError`. Like API Gateway, it accepts only RSA keys and needs exp.
+
+    PyJWT skips characters in the signature that are not base64url, and takes a time that is a text. The standards do
+    not allow this (RFC 7515, 2; RFC 7519, 2), so both are refused here.
+    """
+    if not _COMPACT.fullmatch(token):
+        raise jwt.DecodeError("The token is not three parts of base64url.")
     key = signing_key(folder).public_key()
     claims: dict[str, Any] = jwt.decode(
         token, key, algorithms=["RS256"], audience=AUDIENCE, issuer=ISSUER, options={"require": ["exp", "iss"]}
     )
+    for name in ("exp", "nbf", "iat"):
+        if not isinstance(claims.get(name, 0), (int, float)) or isinstance(claims.get(name), bool):
+            raise jwt.DecodeError(f"{name} is not a number.")
     return claims
 
 

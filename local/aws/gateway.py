@@ -93,7 +93,8 @@ class Gateway:
                 claims = tokens.verify(token, self._token_folder)
             except jwt.InvalidTokenError as error:
                 response = _message(401, "Unauthorized")
-                response.headers["WWW-Authenticate"] = f'Bearer error="invalid_token" error_description="{error}"'
+                reason = json.dumps(str(error))  # it may repeat any character of the token, such as a line break
+                response.headers["WWW-Authenticate"] = f'Bearer error="invalid_token" error_description={reason}'
                 return response
         try:
             result = self._runtimes[name].invoke(http_event(request, route, path, claims))

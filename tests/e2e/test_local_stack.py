@@ -67,6 +67,7 @@ def test_every_function_has_just_its_own_environment(stack: Stack) -> None:
         jwt.encode(
             {"tenant_id": "550e8400", "iss": tokens.ISSUER, "aud": tokens.AUDIENCE}, "s" * 32, algorithm="HS256"
         ),
+        jwt.encode({}, "s" * 32, algorithm="HS256", headers={"crit": ["x\r\ny"], "x\r\ny": 1}),
     ],
 )
 def test_tokens_that_nobody_signed(stack: Stack, token: str | None) -> None:
@@ -74,10 +75,17 @@ def test_tokens_that_nobody_signed(stack: Stack, token: str | None) -> None:
     assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
 
 
-@pytest.mark.parametrize("claims", [{"exp": 1}, {"aud": "other"}, {"iss": "https://other"}, {"nbf": 9_999_999_999}])
+@pytest.mark.parametrize(
+    "claims", [{"exp": 1}, {"aud": "other"}, {"iss": "https://other"}, {"nbf": 9_999_999_999}, {"nbf": "1"}]
+)
 def test_tokens_that_are_not_for_us(stack: Stack, claims: dict[str, Any]) -> None:
     token = tokens.issue("550e8400", folder=stack.state, **claims)
     assert post(stack, CHECKOUT, token).status_code == 401
+
+
+@pytest.mark.parametrize("more", ["=", "==", "!"])
+def test_tokens_with_more_characters_than_were_issued(stack: Stack, more: str) -> None:
+    assert post(stack, CHECKOUT, stack.token("550e8400") + more).status_code == 401
 
 
 def test_another_tenants_token(stack: Stack) -> None:
