@@ -1,24 +1,17 @@
-import json
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import hypothesis
 import pytest
-from moto import mock_aws
 from werkzeug.serving import make_server
 
-from billing import bootstrap
-from billing.adapters.table.store import Table
-from local import template
-from local.aws.clients import TIME_LIMIT_FACTOR
 from local.stack import Quiet
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
 from tests import openapi
-from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
+from tests.world import World, wired
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -75,38 +68,7 @@ def stripe_server() -> Iterator[tuple[Account, str]]:
     assert not watched.findings, watched.findings
 
 
-@cache
-def client(service: Any) -> Any:
-    return boto3.client(service)
-
-
 @pytest.fixture
 def world(stripe_server: tuple[Account, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    account, address = stripe_server
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    # All tests use one session, so boto3 reads its models only once.
-    with mock_aws(config={"core": {"reset_boto3_session": False}}):
-        # The table has no stream here: with one, moto copies the table and all stream records at every transaction.
-        properties = {n: v for n, v in template.table().items() if n != "StreamSpecification"}
-        client("dynamodb").create_table(**properties)
-        value = json.dumps({"api-key": account.api_key, "webhook-secret": WEBHOOK_SECRET})
-        client("events").create_event_bus(Name=template.BUS_NAME)
-        arn = client("secretsmanager").create_secret(Name="stripe", SecretString=value)["ARN"]
-        given = {
-            "JwtIssuer": "https://platform.local",
-            "JwtAudience": "billing",
-            "ReturnOrigins": "https://app.example.com,http://localhost:3000",
-            "CheckoutSuccessUrl": "https://app.example.com/done?session={CHECKOUT_SESSION_ID}",
-            "CheckoutCancelUrl": "https://app.example.com/billing",
-            "PortalReturnUrl": "https://app.example.com/billing",
-            "StripeSecretArn": arn,
-        }
-        functions = template.functions(given, {"STRIPE_API_BASE": address, "TIME_LIMIT_FACTOR": str(TIME_LIMIT_FACTOR)})
-        for function in functions:
-            for name, text in function.environment.items():
-                if text:
-                    monkeypatch.setenv(name, text)
-        bootstrap.reset()
-        yield World(account, Table(client("dynamodb"), template.TABLE_NAME), arn, address, functions)
-    bootstrap.reset()
+    with wired(*stripe_server, monkeypatch) as world:
+        yield world

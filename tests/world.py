@@ -3,11 +3,15 @@
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import boto3
+import pytest
+from moto import mock_aws
 from werkzeug.routing import Map
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
@@ -20,7 +24,7 @@ from billing.domain.writes import Pointer, StripeId
 from billing.inbox.signature import sign
 from billing.replica.effects import EFFECTS
 from local import template
-from local.aws.clients import Credentials
+from local.aws.clients import TIME_LIMIT_FACTOR, Credentials
 from local.aws.gateway import http_event, routes
 from local.aws.worker import Context, load
 from local.commands.sign import delivery
@@ -148,6 +152,47 @@ class World:
         session_id = self.checkout(**more).body["sessionUrl"].rsplit("/", 1)[1]
         session = self.stripe.store.get("checkout.session", session_id)
         return checkout.complete_checkout(self.stripe.store, session, METHODS[outcome])
+
+
+@cache
+def client(service: Any) -> Any:
+    return boto3.client(service)
+
+
+@contextmanager
+def wired(account: Account, stripe_url: str, patch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The world of one test: a table and a secret in moto, and the functions' environment.
+
+    `patch` sets the environment. Whoever gives it also undoes it.
+    """
+    for name, value in CREDENTIALS.items():
+        patch.setenv(name, value)
+    # All worlds use one session, so boto3 reads its models only once.
+    with mock_aws(config={"core": {"reset_boto3_session": False}}):
+        # The table has no stream here: with one, moto copies the table and all stream records at every transaction.
+        properties = {n: v for n, v in template.table().items() if n != "StreamSpecification"}
+        client("dynamodb").create_table(**properties)
+        value = json.dumps({"api-key": account.api_key, "webhook-secret": WEBHOOK_SECRET})
+        client("events").create_event_bus(Name=template.BUS_NAME)
+        arn = client("secretsmanager").create_secret(Name="stripe", SecretString=value)["ARN"]
+        given = {
+            "JwtIssuer": "https://platform.local",
+            "JwtAudience": "billing",
+            "ReturnOrigins": "https://app.example.com,http://localhost:3000",
+            "CheckoutSuccessUrl": "https://app.example.com/done?session={CHECKOUT_SESSION_ID}",
+            "CheckoutCancelUrl": "https://app.example.com/billing",
+            "PortalReturnUrl": "https://app.example.com/billing",
+            "StripeSecretArn": arn,
+        }
+        limits = {"TIME_LIMIT_FACTOR": str(TIME_LIMIT_FACTOR)}
+        functions = template.functions(given, {"STRIPE_API_BASE": stripe_url} | limits)
+        for function in functions:
+            for name, text in function.environment.items():
+                if text:
+                    patch.setenv(name, text)
+        bootstrap.reset()
+        yield World(account, Table(client("dynamodb"), template.TABLE_NAME), arn, stripe_url, functions)
+    bootstrap.reset()
 
 
 def set_secret(
