@@ -78,7 +78,7 @@ HEADERS: Final[tuple[Header, ...]] = (
     lambda _, t, sign: f"t={t},v1={'a' * 64},v1={sign(str(t))},v0={'b' * 64}",
     lambda _, t, sign: f"v1={sign(str(t))},t={t}",
     lambda c, t, sign: f"t={t},v1={sign(str(t))}"[: c.randrange(82)],
-    lambda c, t, sign: f"t={t},{c.choice(('v0', 'V1', 'v11', 'v2', ' v1', 'v1 ', '', 'v'))}={sign(str(t))}",
+    lambda c, t, sign: f"t={t},{c.choice(('v0', 'v0', 'v0', 'V1', 'v11', ' v1', 'v1 ', ''))}={sign(str(t))}",
     lambda c, t, sign: ",".join(c.sample([f"t={t}", f"t={NOW}", f"v1={sign(str(t))}"], 3)),
     lambda _, t, sign: f"t={NOW},v1={sign(str(t))}",
     lambda c, t, sign: f"t={t},v1={c.choice((sign(str(t)).upper(), sign('')[:64], '', sign(str(t)) + ' '))}",

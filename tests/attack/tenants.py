@@ -55,7 +55,7 @@ class Tenants:
         world.customer(MALLORY, "cus_mallory000001")
         self._invoice(MALLORY, "inv-of-mallory", 100)
         opened = self._opened(MALLORY)
-        self.own = {"tenant": MALLORY, "cus": "cus_mallory000001", "invoice": "inv-of-mallory", "cs": opened}
+        self.own = {"cus": "cus_mallory000001", "invoice": "inv-of-mallory", "cs": opened}
         common = set(self._values())
         self.victims = self._furnish()
         self.private = {value for value in self._values() if DISTINCT.search(value)} - common
@@ -111,28 +111,27 @@ class Tenants:
     # -- one attempt
 
     def make(self, chance: random.Random) -> Event:
-        endpoint = chance.choice(ENDPOINTS)
+        endpoint, token = chance.choice(ENDPOINTS), chance.choice(sorted(TOKENS))
+        own = self.own | {"tenant": TOKENS[token].get("tenant_id", MALLORY)}
         places: tuple[Event, Event, Event] = ({}, {}, {})
         more = chance.sample(MORE_NAMES, chance.choice((0, 0, 0, 0, 0, 0, 0, 1, 2)))
         for name in (*endpoint.path, *endpoint.other, *more):
             if name not in endpoint.path and name not in KINDS and chance.random() < 0.5:
                 continue
-            value = self._value(chance, name)
+            value = self._value(chance, name, own)
             natural = [places[0]] if name in endpoint.path else [chance.choice(places[1:])]
             used = natural if chance.random() < 0.8 else chance.sample(places, chance.choice((1, 2, 3)))
             for place in used:
-                place[name] = value if chance.random() < 0.9 else self._value(chance, name)
+                place[name] = value if chance.random() < 0.9 else self._value(chance, name, own)
         path, query, body = places
         texts = [{name: str(value) for name, value in place.items()} for place in (path, query)]
-        return {"function": endpoint.function, "token": chance.choice(sorted(TOKENS)), "places": (*texts, body)}
+        return {"function": endpoint.function, "token": token, "places": (*texts, body)}
 
-    def _value(self, chance: random.Random, name: str) -> Any:
+    def _value(self, chance: random.Random, name: str, own: dict[str, str]) -> Any:
         kind = KINDS.get(name, "")
         roll = chance.random()
-        if kind and roll < 0.25:
-            return self.own.get(kind, "none")
-        if kind and roll < 0.4:
-            return BEGINNER if kind == "tenant" else chance.choice(self.victims["tenant"])
+        if kind and roll < (0.4 if kind == "tenant" else 0.2):
+            return own.get(kind, "none")
         if kind and roll < 0.9:
             return chance.choice(self.victims[kind])
         return OTHERS[name] if name in OTHERS and roll < 0.9 else chance.choice(self.ids)

@@ -48,7 +48,7 @@ CLAIMS: Final[dict[str, tuple[Any, ...]]] = {
     "aud": (MISSING, "billing2", "BILLING", None, [], ["x"], ["x", AUDIENCE], [[AUDIENCE]], {AUDIENCE: 1}, "billing x"),
 }  # fmt: skip
 HEADERS: Final[tuple[Event, ...]] = (
-    *[{"alg": "RS256", "typ": "JWT"}] * 12,
+    *[{"alg": "RS256", "typ": "JWT"}] * 36,
     *[{"alg": alg} for alg in ("none", "nOnE", "", "HS256", "RS512", "PS256", "ES256", "rs256", None, 1, ["RS256"])],
     *[{"alg": "RS256", "kid": kid} for kid in ("", "../../dev/null", "' or 1=1", 7, None)],
     {"alg": "RS256", "crit": ["exp"]}, {"alg": "RS256", "crit": ["x"], "x": 1},
@@ -57,7 +57,7 @@ HEADERS: Final[tuple[Event, ...]] = (
     {"alg": "RS256", "b64": False, "crit": ["b64"]},
     {"alg": "RS256", "jku": "https://evil.net/keys", "x5u": "https://evil.net/x"}, {},
 )  # fmt: skip
-SIGNERS: Final = (*["own"] * 8, "other", "public-pem", "public-der", "nothing", "random", "empty", "sha512")
+SIGNERS: Final = (*["own"] * 16, "other", "public-pem", "public-der", "nothing", "random", "empty", "sha512")
 
 
 class Tokens:
@@ -84,8 +84,10 @@ class Tokens:
         used: Any = {name: value for name, value in claims.items() if value is not MISSING}
         if chance.random() < 0.05:
             used = chance.choice(([], "x", None, [used], 1))
-        made = {"header": chance.choice(HEADERS), "claims": used, "signer": chance.choice(SIGNERS)}
-        return made | {"change": chance.choice((*["none"] * 8, *CHANGES)), "seed": chance.random()}
+        header = chance.choice(HEADERS)
+        fitting = {"RS512": "sha512", "HS256": "public-pem", "none": "nothing"}.get(str(header.get("alg")))
+        made = {"header": header, "claims": used, "signer": fitting or chance.choice(SIGNERS)}
+        return made | {"change": chance.choice((*["none"] * 16, *CHANGES)), "seed": chance.random()}
 
     def judge(self, given: Event) -> bool:
         sent = self._token(given)
@@ -236,6 +238,9 @@ class Claims:
             expected = 400  # such a parameter is refused before anybody asks who calls
         if own != expected:
             raise Found(f"the tenant's history got {own} and not {expected}")
+        paying = self.world.invoke("create_payment_intent", request(claims, {"invoiceId": "inv-none"})).status
+        if paying != (404 if operator or named else 403):
+            raise Found(f"an invoice that does not exist got {paying}; operator: {operator}, a tenant: {named}")
         if every != (200 if operator else 403):
             raise Found(f"the operators' endpoint got {every}; operator: {operator}")
         return own == 200
