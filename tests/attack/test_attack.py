@@ -8,7 +8,7 @@ from tests.attack import ATTACKS, NODE
 from tests.attack.ground import run
 from tests.world import World
 
-ATTEMPTS = {"signatures": 300, "fuzz": 250, "tenants": 250, "tokens": 700, "claims": 200, "returns": 200, "neighbours": 1000}
+ATTEMPTS = {
     "signatures": 150,
     "fuzz": 200,
     "tenants": 100,
