@@ -36,6 +36,7 @@ TRIGGERS = {
     "checkout.session.async_payment_succeeded": _SESSION,
     "checkout.session.completed": _SESSION,
     "checkout.session.expired": _SESSION,
+    "customer.deleted": ["--add", f"customer:metadata.tenantId={TENANT}"],
     "customer.subscription.created": _SUBSCRIPTION,
     "customer.subscription.deleted": _SUBSCRIPTION,
     "customer.subscription.paused": _SUBSCRIPTION,

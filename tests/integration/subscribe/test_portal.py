@@ -76,7 +76,7 @@ def test_stripe_down(world: World) -> None:
 def test_a_customer_that_stripe_lost(world: World) -> None:
     world.customer()
     world.stripe.store.forget("customer")
-    refused(world.api("POST", PORTAL, query_string={"customerId": CUSTOMER}), 502, "stripe-rejected")
+    refused(world.api("POST", PORTAL, query_string={"customerId": CUSTOMER}), 404, "customer-not-found")
 
 
 def test_the_managed_configuration_is_used(world: World) -> None:
