@@ -3,13 +3,15 @@
 Hosted Checkout makes the subscription when the buyer sends the form. See `local/stripe/engine/checkout.py` for sources.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import stripe
 
+from billing.adapters.stripe_api import StripeApi
 from billing.domain.statuses import InvoiceStatus, TenantStatus
-from billing.domain.writes import StripeId
+from billing.domain.writes import Pointer, StripeId
 from local.stripe.engine import checkout, periods, subscriptions
 from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
@@ -147,6 +149,26 @@ def test_a_deleted_customer_is_replaced(world: World, delivered: bool) -> None:
     assert tenant.stripe_customer_id not in (None, gone)
     assert tenant.status is TenantStatus.CANCELED
     assert world.table.owner(StripeId(gone)) == TENANT  # late events still find their tenant
+
+
+def test_a_customer_that_was_linked_meanwhile_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.plan()
+    world.customer()
+    delete_customer(world)
+    world.stripe.store.create("customer", id="cus_new")
+    create = StripeApi.create_checkout_session
+
+    def interrupted(self: StripeApi, parameters: Any, scope: str) -> Any:
+        tenant = world.tenant()
+        assert tenant
+        if tenant.stripe_customer_id == CUSTOMER:
+            linked = replace(tenant, stripe_customer_id="cus_new")
+            world.table.write([linked], [Pointer(StripeId("cus_new"), tenant_id=TENANT)])
+        return create(self, parameters, scope)
+
+    monkeypatch.setattr(StripeApi, "create_checkout_session", interrupted)
+    assert session_of(world)["customer"] == "cus_new"
+    assert [customer["id"] for customer in world.stripe.store.all("customer")] == ["cus_new"]
 
 
 def test_the_deletion_of_an_earlier_customer_changes_nothing(world: World) -> None:

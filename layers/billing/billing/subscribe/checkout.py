@@ -51,17 +51,7 @@ class Checkout:
         caller.act_for(request.tenant_id)
         self.limit.count(caller)
         plan = self._plan_on_sale(request.plan_id)
-        return retry.attempts(lambda: self._start_with_a_customer(caller, request, plan), _BUSY)
-
-    def _start_with_a_customer(self, caller: Caller, request: StartCheckout, plan: Plan) -> str:
-        try:
-            return self._start(caller, request, plan)
-        except CustomerGone as gone:
-            tenant = self.table.tenant(request.tenant_id)
-            if tenant is None or tenant.stripe_customer_id is None:
-                raise
-            self._written(tenancy.without_customer(tenant))
-            raise RevisionConflict from gone  # once more, with a new customer
+        return retry.attempts(lambda: self._start(caller, request, plan), _BUSY)
 
     def _start(self, caller: Caller, request: StartCheckout, plan: Plan) -> str:
         tenant = self.table.tenant(request.tenant_id) or Tenant(tenant_id=request.tenant_id)
@@ -79,6 +69,13 @@ class Checkout:
             stripe_price_id=plan.stripe_price_id,
             trial_days=0 if any(access.meaning(s.status).began for s in subscriptions) else plan.trial_days,
         )
+        try:
+            return self._session_of(tenant, checkout, is_new_customer=is_new_customer)
+        except CustomerGone as gone:
+            self._forget_customer(tenant)
+            raise RevisionConflict from gone  # once more, with a new customer
+
+    def _session_of(self, tenant: Tenant, checkout: OpenCheckout, *, is_new_customer: bool) -> str:
         url = self._still_open(tenant, checkout)
         if url:
             return url
@@ -114,6 +111,12 @@ class Checkout:
         except StripeFailed:
             self._give_up_key(replace(tenant, customer_attempt=tenant.customer_attempt + 1))
             raise
+
+    def _forget_customer(self, used: Tenant) -> None:
+        """Only the customer that was used: another call may have linked a new one meanwhile."""
+        tenant = self.table.tenant(used.tenant_id)
+        if tenant and tenant.stripe_customer_id == used.stripe_customer_id:
+            self._written(tenancy.without_customer(tenant))
 
     def _give_up_key(self, tenant: Tenant) -> None:
         """Stores the next attempt's number, so that the next call uses another idempotency key.
