@@ -17,4 +17,10 @@ def setting(name: str) -> str:
         return os.environ[name]
     if not _FILE.exists():
         raise SystemExit(f"There is no {_FILE}: start the local stack with `make up`.")
-    return dict(line.split("=", 1) for line in _FILE.read_text().splitlines())[name]
+    return stored()[name]
+
+
+def stored() -> dict[str, str]:
+    """All settings in `stack.env`. {} if no stack has written the file."""
+    lines = _FILE.read_text().splitlines() if _FILE.exists() else []
+    return dict(line.split("=", 1) for line in lines)

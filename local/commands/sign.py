@@ -18,9 +18,9 @@ from werkzeug.wrappers import Request
 
 from billing.inbox.signature import sign
 from local.aws.gateway import http_event
+from local.commands.environment import stored
 from local.stack import LOCAL_WEBHOOK_SECRET, WEBHOOK_PATH
 from local.template import Route
-from local.tokens import STATE
 
 ROUTE: Final = Route("POST", WEBHOOK_PATH, open=True)
 
@@ -33,10 +33,7 @@ def delivery(body: bytes, secret: str, timestamp: int) -> dict[str, Any]:
 
 
 def _secret() -> str:
-    settings = STATE / "stack.env"
-    lines = settings.read_text().splitlines() if settings.exists() else []
-    stored = dict(line.split("=", 1) for line in lines)
-    return os.environ.get("STRIPE_WEBHOOK_SECRET") or stored.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
+    return os.environ.get("STRIPE_WEBHOOK_SECRET") or stored().get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from billing.adapters.stripe_api import PaymentIntent, StripeApi
 from billing.adapters.table import keys
 from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
-from billing.domain import tenancy
 from billing.domain.caller import Caller
 from billing.domain.entities import Invoice, Payment
 from billing.domain.invoicing import PAYABLE
@@ -89,7 +88,7 @@ class PaymentIntents:
         try:
             intent = self._create(invoice)
         except CustomerGone as gone:
-            self._forget_customer(invoice)
+            self.table.unlink_customer(invoice.tenant_id, invoice.payment_customer_id)
             self._reserve(invoice)
             raise RevisionConflict from gone  # once more, without this customer
         except StripeFailed:
@@ -111,11 +110,6 @@ class PaymentIntents:
         )
         self.table.write([reserved])
         return replace(reserved, revision=reserved.revision + 1)
-
-    def _forget_customer(self, invoice: Invoice) -> None:
-        tenant = self.table.tenant(invoice.tenant_id)
-        if tenant and tenant.stripe_customer_id == invoice.payment_customer_id:
-            self.table.write([tenancy.without_customer(tenant)])
 
     def _check_closed(self, invoice: Invoice, intent: PaymentIntent) -> None:
         """Raises unless the PaymentIntent has ended: it is canceled, or it succeeded and was counted."""

@@ -8,7 +8,7 @@ from billing import retry
 from billing.adapters.stripe_api import Session, StripeApi
 from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
-from billing.domain import access, tenancy
+from billing.domain import access
 from billing.domain.caller import Caller
 from billing.domain.entities import OpenCheckout, Plan, Tenant
 from billing.domain.writes import Pointer, StripeId
@@ -72,7 +72,7 @@ class Checkout:
         try:
             return self._session_of(tenant, checkout, is_new_customer=is_new_customer)
         except CustomerGone as gone:
-            self._forget_customer(tenant)
+            self.table.unlink_customer(tenant.tenant_id, tenant.stripe_customer_id)
             raise RevisionConflict from gone  # once more, with a new customer
 
     def _session_of(self, tenant: Tenant, checkout: OpenCheckout, *, is_new_customer: bool) -> str:
@@ -111,12 +111,6 @@ class Checkout:
         except StripeFailed:
             self._give_up_key(replace(tenant, customer_attempt=tenant.customer_attempt + 1))
             raise
-
-    def _forget_customer(self, used: Tenant) -> None:
-        """Only the customer that was used: another call may have linked a new one meanwhile."""
-        tenant = self.table.tenant(used.tenant_id)
-        if tenant and tenant.stripe_customer_id == used.stripe_customer_id:
-            self._written(tenancy.without_customer(tenant))
 
     def _give_up_key(self, tenant: Tenant) -> None:
         """Stores the next attempt's number, so that the next call uses another idempotency key.
@@ -164,7 +158,7 @@ class Checkout:
             page, more = self.stripe.list_subscriptions(customer=tenant.stripe_customer_id, **after)
             listed += page
         charging = [one for one in listed if access.meaning(one["status"]).charges]
-        ended = [one for one in listed if one not in charging]
+        ended = [one for one in listed if not access.meaning(one["status"]).charges]
         for some in (charging, ended):  # one that charges is reason enough to sell nothing
             found = [sync.compare_and_repair(self.decider, subscription) for subscription in some]
             if any(one.differing for one in found):

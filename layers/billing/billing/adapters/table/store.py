@@ -9,6 +9,7 @@ from billing.adapters import aws
 from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.pages import Pages
+from billing.domain import tenancy
 from billing.domain.entities import Entity, Plan, Subscription, Tenant
 from billing.domain.records import OPEN, RETENTION_SECONDS, Record
 from billing.domain.writes import OwnInvoiceId, Pointer, StripeId, Unchanged
@@ -130,6 +131,15 @@ class Table:
         close: TransactWriteItemTypeDef = {"Update": self._closing(record)}  # type: ignore[typeddict-item]
         puts = [*self._puts(entities, record.event_id), *map(self._put_pointer, pointers)]
         self._transact([close, *puts, *map(self._check, unchanged)], closes=True)
+
+    def unlink_customer(self, tenant_id: str, customer_id: str | None) -> None:
+        """The tenant forgets this customer, which Stripe does not have any more. Its pointer stays.
+
+        Nothing happens if another call has linked another customer meanwhile. Raises `RevisionConflict`.
+        """
+        tenant = self.tenant(tenant_id)
+        if tenant and tenant.stripe_customer_id == customer_id:
+            self.write([tenancy.without_customer(tenant)])
 
     def count(self, key: Key, limit: int, *, expires_at: int) -> bool:
         """Adds one to the counter at this key. False if it has reached `limit` already; then nothing is added."""
