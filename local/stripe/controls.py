@@ -36,6 +36,10 @@ _ROUTES: Final = (
     ("POST", "subscriptions/<id>/status", "status"),
     ("POST", "payment_intents/<id>/answer", "answer_intent"),
     ("POST", "charges/<id>/dispute", "dispute"),
+    ("POST", "disputes/<id>/escalate", "escalate"),
+    ("POST", "disputes/<id>/close", "close_dispute"),
+    ("POST", "refunds/<id>/fail", "fail_refund"),
+    ("POST", "invoices/<id>/part", "pay_part"),
     ("POST", "events/<id>/deliver", "deliver"),
     ("GET", "deliveries", "deliveries"),
     ("POST", "clock", "advance"),
@@ -92,8 +96,28 @@ class Controls:
         store = self._account.store
         return collecting.answer_intent(store, store.get("payment_intent", id), paid=_paid(form))
 
-    def dispute(self, _: Form, id: str) -> Object:
-        return payments.dispute(self._account.store, self._account.store.get("charge", id))
+    def dispute(self, form: Form, id: str) -> Object:
+        """With `inquiry=true` the bank only asks."""
+        inquiry = form.get("inquiry") == "true"
+        return payments.dispute(self._account.store, self._account.store.get("charge", id), inquiry=inquiry)
+
+    def escalate(self, _: Form, id: str) -> Object:
+        return payments.escalate_inquiry(self._account.store, self._account.store.get("dispute", id))
+
+    def close_dispute(self, form: Form, id: str) -> Object:
+        """`outcome` is won or lost."""
+        outcome = form.get("outcome", "won")
+        if outcome not in ("won", "lost"):
+            raise invalid("An outcome is won or lost.", "outcome")
+        return payments.close_dispute(self._account.store, self._account.store.get("dispute", id), won=outcome == "won")
+
+    def fail_refund(self, _: Form, id: str) -> Object:
+        return payments.fail_refund(self._account.store, self._account.store.get("refund", id))
+
+    def pay_part(self, form: Form, id: str) -> Object:
+        """`amount` in minor units came outside Stripe."""
+        invoice = self._account.store.get("invoice", id)
+        return collecting.pay_part(self._account.store, invoice, int(_number(form, "amount")))
 
     def advance(self, form: Form) -> Object:
         """Moves Stripe's time forward by `days` and `seconds`, and does everything that becomes due."""

@@ -30,7 +30,9 @@ _SUBSCRIPTION = ["--add", f"subscription:metadata.tenantId={TENANT}"]
 _INVOICE = ["--add", f"invoice:metadata.tenantId={TENANT}"]
 _INTENT = ["--add", f"payment_intent:metadata.tenantId={TENANT}"]
 TRIGGERS = {
+    "charge.dispute.closed": _INTENT,
     "charge.dispute.created": _INTENT,
+    "charge.dispute.updated": _INTENT,
     "charge.refunded": _INTENT,
     "checkout.session.async_payment_failed": _SESSION,
     "checkout.session.async_payment_succeeded": _SESSION,
@@ -45,15 +47,26 @@ TRIGGERS = {
     "invoice.finalized": _INVOICE,
     "invoice.marked_uncollectible": _INVOICE,
     "invoice.paid": _INVOICE,
+    "invoice.payment_action_required": _INVOICE,
     "invoice.payment_failed": _INVOICE,
     "invoice.payment_succeeded": _INVOICE,
     "invoice.voided": _INVOICE,
     "payment_intent.canceled": _INTENT,
     "payment_intent.payment_failed": _INTENT,
+    "payment_intent.processing": _INTENT,
+    "payment_intent.requires_action": _INTENT,
     "payment_intent.succeeded": _INTENT,
 }
 # The CLI has no trigger for these types.
-UNKNOWN = {"customer.subscription.resumed", "invoice_payment.paid", "refund.failed", "refund.updated"}
+UNKNOWN = {
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "customer.subscription.resumed",
+    "invoice.overpaid",
+    "invoice_payment.paid",
+    "refund.failed",
+    "refund.updated",
+}
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("npm"), reason="npm is missing, and it is needed to install Stripe's CLI"),

@@ -169,6 +169,12 @@ class Unresolved(BillingError):
     status, slug, title = 503, "unresolved", "Event cannot be applied yet"
 
 
+class Unreadable(BillingError):
+    """An object of Stripe's lacks a field that is needed, or has it in another type. Nothing of it is stored."""
+
+    slug, title = "unreadable-object", "Object of Stripe's cannot be read"
+
+
 class CheckoutNotFound(BillingError):
     """The checkout does not exist, or it is not the caller's. The answer does not tell which."""
 

@@ -29,8 +29,8 @@ def _expand(store: Store, node: Any, steps: list[str], path: str) -> None:
         return
     head, *rest = steps
     kind = node.get("object", "")
-    if kind == "invoice" and head in _COMPUTED:
-        node[head] = _COMPUTED[head](store, node)
+    if (kind, head) in _COMPUTED:
+        node[head] = _COMPUTED[kind, head](store, node)
     elif kind not in ("list", "") and head not in document.expandable(kind):
         raise invalid(f"This property cannot be expanded ({path}).", "expand")
     found = store.find(node[head]) if isinstance(node.get(head), str) else None
@@ -46,9 +46,18 @@ def _payments(store: Store, invoice: Object) -> Object:
 
 def _confirmation_secret(store: Store, invoice: Object) -> Object | None:
     intent = invoices.intent_of(store, invoice)
-    if intent is None or invoice["status"] != "open":
+    if intent is None or invoice["status"] not in ("open", "uncollectible"):
         return None
     return {"type": "payment_intent", "client_secret": intent["client_secret"]}
 
 
-_COMPUTED: Final = {"payments": _payments, "confirmation_secret": _confirmation_secret}
+def _refunds(store: Store, charge: Object) -> Object:
+    found = [shown(refund) for refund in store.all("refund", charge=charge["id"])]
+    return {"object": "list", "data": found, "has_more": False, "url": f"/v1/charges/{charge['id']}/refunds"}
+
+
+_COMPUTED: Final = {
+    ("invoice", "payments"): _payments,
+    ("invoice", "confirmation_secret"): _confirmation_secret,
+    ("charge", "refunds"): _refunds,
+}

@@ -4,7 +4,7 @@ from typing import Final
 
 from local.stripe.engine import collecting, payments
 from local.stripe.engine.cards import CARDS, named_by
-from local.stripe.engine.objects import Operation, needed, on
+from local.stripe.engine.objects import Operation, merge, needed, on
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import invalid
 
@@ -39,6 +39,8 @@ def _create_intent(store: Store, form: Object, _: str) -> Object:
         values["customer"] = store.named("customer", customer, "customer")["id"]
     if "automatic_payment_methods" in form:
         values["automatic_payment_methods"] = {"allow_redirects": "always", **form["automatic_payment_methods"]}
+    if "capture_method" in form:
+        values["capture_method"] = form["capture_method"]
     if "payment_method_types" in form:
         values["payment_method_types"] = form["payment_method_types"]
     intent = payments.create_intent(store, form["amount"], form["currency"], **values)
@@ -53,6 +55,10 @@ def _confirm_intent(store: Store, form: Object, id: str) -> Object:
     return collecting.confirm_intent(store, intent, name)
 
 
+def _capture_intent(store: Store, form: Object, id: str) -> Object:
+    return payments.capture(store, store.get("payment_intent", id), form.get("amount_to_capture"))
+
+
 def _create_refund(store: Store, form: Object, _: str) -> Object:
     charge = form.get("charge")
     if not charge:
@@ -64,12 +70,36 @@ def _create_refund(store: Store, form: Object, _: str) -> Object:
     return payments.refund(store, store.named("charge", charge, "charge"), form.get("amount"), **values)
 
 
+def _update_dispute(store: Store, form: Object, id: str) -> Object:
+    """Evidence is sent to the bank. Two texts make the bank decide: https://docs.stripe.com/testing#evidence"""
+    found = store.get("dispute", id)
+    evidence = form.get("evidence", {})
+    found["evidence"] = {**found["evidence"], **evidence}
+    merge(found, {"metadata": form.get("metadata", {})})
+    if not evidence:
+        store.emit("charge.dispute.updated", found)
+    elif form.get("submit", True):
+        payments.review_dispute(store, found)
+        verdict = {"winning_evidence": True, "losing_evidence": False}.get(evidence.get("uncategorized_text", ""))
+        if verdict is not None:
+            payments.close_dispute(store, found, won=verdict)
+    return found
+
+
+def _close_dispute(store: Store, _: Object, id: str) -> Object:
+    """Gives the dispute up: https://docs.stripe.com/api/disputes/close"""
+    return payments.close_dispute(store, store.get("dispute", id), won=False)
+
+
 OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", "/v1/payment_methods", _create_payment_method),
     ("POST", "/v1/payment_methods/{payment_method}/attach", _attach),
     ("POST", "/v1/payment_methods/{payment_method}/detach", _detach),
     ("POST", "/v1/payment_intents", _create_intent),
     ("POST", "/v1/payment_intents/{intent}/confirm", _confirm_intent),
+    ("POST", "/v1/payment_intents/{intent}/capture", _capture_intent),
     ("POST", "/v1/payment_intents/{intent}/cancel", on("payment_intent", payments.cancel_intent)),
     ("POST", "/v1/refunds", _create_refund),
+    ("POST", "/v1/disputes/{dispute}", _update_dispute),
+    ("POST", "/v1/disputes/{dispute}/close", _close_dispute),
 )

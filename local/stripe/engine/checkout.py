@@ -1,7 +1,7 @@
 """Completes, settles and expires Checkout Sessions. https://docs.stripe.com/payments/checkout"""
 
 from local.stripe.engine import collecting, invoices, lines, payments, subscriptions
-from local.stripe.engine.cards import CARDS, LATER, SAVABLE
+from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import declined, invalid
 
@@ -52,7 +52,7 @@ def refuse_checkout(store: Store, session: Object) -> None:
 def _tried(session: Object, method: str, *, confirmed: bool) -> str:
     outcome = CARDS[method].outcome
     trial = trial_days(session) > 0
-    if outcome in ("paid", "disputed", *LATER) or (trial and method in SAVABLE):
+    if outcome in (*PAID, *LATER) or (trial and method in SAVABLE):
         return "paid" if trial else outcome
     if outcome == "action":
         if not confirmed:
@@ -68,7 +68,7 @@ def _tried(session: Object, method: str, *, confirmed: bool) -> str:
 def _fails(session: Object, method: str, *, confirmed: bool) -> bool:
     """Whether the first payment is not accepted at this try. A trial has no first payment: nothing is made for it."""
     outcome = CARDS[method].outcome
-    accepted = outcome in ("paid", "disputed", *LATER) or (outcome == "action" and confirmed)
+    accepted = outcome in (*PAID, *LATER) or (outcome == "action" and confirmed)
     return not accepted and not trial_days(session)
 
 

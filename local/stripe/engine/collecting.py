@@ -8,7 +8,7 @@ from typing import Final
 
 from local.stripe.engine import invoices, payments, subscriptions
 from local.stripe.engine.cards import CARDS
-from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import declined, invalid
 
 # The days from each failure to Stripe's next attempt. After the last attempt, dunning ends. At Stripe, an account can
@@ -28,16 +28,20 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
     chosen = payments.payment_method(store, method)
     intent["payment_method"] = chosen["id"]
     match CARDS[chosen["_card"]].outcome:
-        case "paid":
+        case "paid" | "unrefundable" if intent["capture_method"] == "manual":
+            payments.authorize(store, intent)
+        case "paid" | "unrefundable":
             _succeed(store, intent)
-        case "disputed":
-            payments.dispute(store, _succeed(store, intent))
+        case "disputed" | "inquiry" as outcome:
+            payments.dispute(store, _succeed(store, intent), inquiry=outcome == "inquiry")
         case "processing" | "refused" as outcome:
             payments.wait_for_bank(store, intent, pays=outcome == "processing")
         case "action":
-            payments.ask_customer(store, intent)
             for _, invoice in _to_be_paid(store, intent):
                 store.emit("invoice.payment_action_required", invoice)
+            payments.ask_customer(store, intent)
+            # To Stripe this attempt failed: https://docs.stripe.com/billing/subscriptions/webhooks#action-required
+            failed_by(store, intent, automatic=automatic)
         case code:
             payments.fail_intent(store, intent, code)
             failed_by(store, intent, automatic=automatic)
@@ -103,6 +107,35 @@ def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, aut
     return invoice
 
 
+def pay_part(store: Store, invoice: Object, amount: int) -> Object:
+    """Records a part that was paid outside Stripe. https://docs.stripe.com/invoicing/partial-payments
+
+    If something remains, no event of the invoice tells of it, only that of the invoice payment.
+    """
+    invoices.check_status(invoice, "open", "uncollectible")
+    known = {"invoice": invoice["id"], "currency": invoice["currency"], "is_default": False, "status": "paid"}
+    record = {"type": "payment_record", "payment_record": new_id("pr")}
+    moments = {"canceled_at": None, "paid_at": store.now()}
+    made = store.create(
+        "invoice_payment",
+        amount_requested=amount,
+        amount_paid=amount,
+        payment=record,
+        status_transitions=moments,
+        **known,
+    )
+    invoice["amount_paid"] += amount
+    invoice["amount_remaining"] = max(0, invoice["amount_due"] - invoice["amount_paid"])
+    invoice["amount_overpaid"] = max(0, invoice["amount_paid"] - invoice["amount_due"])
+    if not invoice["amount_remaining"]:
+        intent = invoices.intent_of(store, invoice)
+        if intent and intent["status"] in (*payments.CONFIRMABLE, "processing"):
+            payments.cancel_intent(store, intent)
+        _mark_paid(store, invoice, out_of_band=True)
+    store.emit("invoice_payment.paid", made)
+    return made
+
+
 def pay_out_of_band(store: Store, invoice: Object) -> Object:
     """Marks the invoice as paid with money from outside Stripe, such as a bank transfer."""
     invoices.check_status(invoice, "open", "uncollectible")
@@ -118,7 +151,7 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
         "status": "paid",
         "attempted": True,
         "attempt_count": max(1, invoice["attempt_count"]) if payment else invoice["attempt_count"],
-        "amount_paid": invoice["amount_due"],
+        "amount_paid": max(invoice["amount_due"], invoice["amount_paid"]),
         "amount_remaining": 0,
         "next_payment_attempt": None,
     }
@@ -128,7 +161,7 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
         store.emit("invoice.payment_succeeded", invoice)
     if payment:
         paid = {"canceled_at": None, "paid_at": store.now()}
-        payment |= {"status": "paid", "amount_paid": invoice["amount_paid"], "status_transitions": paid}
+        payment |= {"status": "paid", "amount_paid": payment["amount_requested"], "status_transitions": paid}
         store.emit("invoice_payment.paid", payment)
     _move_subscription(store, invoice, {"past_due", "unpaid", "incomplete"}, "active")
 

@@ -92,7 +92,10 @@ def finalize(store: Store, invoice: Object) -> Object:
         "status_transitions": moments,
     }
     if invoice["amount_due"]:
-        known = {"customer": invoice["customer"]}
+        # An invoice's PaymentIntent names it. Seen in recorded payloads; the field's own description tells of orders:
+        # https://docs.stripe.com/api/payment_intents/object#payment_intent_object-payment_details-order_reference
+        details = {"customer_reference": None, "order_reference": invoice["id"]}
+        known = {"customer": invoice["customer"], "payment_details": details}
         tie(store, invoice, payments.create_intent(store, invoice["amount_due"], invoice["currency"], **known), True)
     store.emit("invoice.finalized", invoice)
     return invoice

@@ -92,13 +92,49 @@ def ask_customer(store: Store, intent: Object) -> None:
     store.emit("payment_intent.requires_action", intent)
 
 
+def authorize(store: Store, intent: Object) -> None:
+    """The bank holds the money until it is captured. https://docs.stripe.com/payments/place-a-hold-on-a-payment-method"""
+    made = _charge(store, intent, captured=False)
+    done = {"latest_charge": made["id"], "last_payment_error": None, "next_action": None}
+    intent |= {"status": "requires_capture", "amount_capturable": intent["amount"], **done}
+    store.emit("charge.succeeded", made)
+    store.emit("payment_intent.amount_capturable_updated", intent)
+
+
+def capture(store: Store, intent: Object, amount: int | None) -> Object:
+    """Takes the amount in minor units (None: all of it). The rest goes back, which Stripe counts as refunded.
+
+    https://docs.stripe.com/api/charges/object#charge_object-amount_captured
+    """
+    check_status(intent, "requires_capture")
+    taken = intent["amount"] if amount is None else amount
+    if not 0 < taken <= intent["amount"]:
+        raise invalid("The amount to capture is more than was authorized.", "amount_to_capture")
+    made = store.get("charge", intent["latest_charge"])
+    made |= {"captured": True, "amount_captured": taken, "amount_refunded": intent["amount"] - taken}
+    intent |= {"status": "succeeded", "amount_capturable": 0, "amount_received": taken}
+    store.emit("charge.captured", made)
+    store.emit("payment_intent.succeeded", intent)
+    return intent
+
+
 def charge(store: Store, intent: Object) -> Object:
     """The money arrives. Returns the charge."""
-    made = store.create(
+    made = _charge(store, intent, captured=True)
+    done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
+    intent |= {"status": "succeeded", "next_action": None, **done}
+    store.emit("charge.succeeded", made)
+    store.emit("payment_intent.succeeded", intent)
+    return made
+
+
+def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
+    return store.create(
         "charge",
         amount=intent["amount"],
-        amount_captured=intent["amount"],
-        captured=True,
+        amount_captured=intent["amount"] if captured else 0,
+        amount_refunded=0,
+        captured=captured,
         currency=intent["currency"],
         customer=intent["customer"],
         metadata={**intent["metadata"]},
@@ -107,15 +143,11 @@ def charge(store: Store, intent: Object) -> Object:
         payment_method=intent["payment_method"],
         status="succeeded",
     )
-    done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
-    intent |= {"status": "succeeded", "next_action": None, **done}
-    store.emit("charge.succeeded", made)
-    store.emit("payment_intent.succeeded", intent)
-    return made
 
 
 def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
     error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."}
+    error["charge"] = new_id("ch")  # each attempt has a charge of its own
     intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
     store.emit("payment_intent.payment_failed", intent)
     return intent
@@ -148,17 +180,76 @@ def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> O
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     known = {"charge": charge["id"], "payment_intent": charge["payment_intent"], "currency": charge["currency"]}
     made = store.create("refund", amount=amount, status="succeeded", **known, **values)
+    method = store.find(charge["payment_method"] or "")
+    if method and CARDS[method["_card"]].outcome == "unrefundable":
+        made["_fails_at"] = store.now() + DAY
     store.emit("charge.refunded", charge)
     store.emit("refund.created", made)
     return made
 
 
-def dispute(store: Store, charge: Object) -> Object:
-    """The customer's bank takes the money back until the dispute is decided."""
+def fail_refund(store: Store, refund: Object, reason: str = "declined") -> Object:
+    """The bank sends a refund back that had succeeded at first. https://docs.stripe.com/refunds#failed-refunds
+
+    The money is not with the customer, so the charge counts it as refunded no more.
+    """
+    if refund["status"] not in ("succeeded", "pending"):
+        raise invalid(f"The refund is {refund['status']}.")
+    refund.pop("_fails_at", None)
+    refund |= {"status": "failed", "failure_reason": reason}
+    charge = store.get("charge", refund["charge"])
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    store.emit("refund.updated", refund)
+    store.emit("refund.failed", refund)
+    return refund
+
+
+def dispute(store: Store, charge: Object, *, inquiry: bool = False) -> Object:
+    """The customer's bank takes the money back until the dispute is decided. With an `inquiry` it only asks.
+
+    https://docs.stripe.com/disputes/how-disputes-work
+    """
     if charge["disputed"]:
         raise invalid("The charge is disputed already.")
     charge["disputed"] = True
     known = {"charge": charge["id"], "payment_intent": charge["payment_intent"], "currency": charge["currency"]}
-    made = store.create("dispute", amount=charge["amount"], reason="fraudulent", status="needs_response", **known)
+    status = "warning_needs_response" if inquiry else "needs_response"
+    made = store.create("dispute", amount=charge["amount"], reason="fraudulent", status=status, **known)
     store.emit("charge.dispute.created", made)
+    if not inquiry:
+        store.emit("charge.dispute.funds_withdrawn", made)
     return made
+
+
+def escalate_inquiry(store: Store, dispute: Object) -> Object:
+    """The bank makes a dispute of its inquiry, and takes the money."""
+    _check_dispute(dispute, "warning_needs_response", "warning_under_review")
+    dispute["status"] = "needs_response"
+    store.emit("charge.dispute.updated", dispute)
+    store.emit("charge.dispute.funds_withdrawn", dispute)
+    return dispute
+
+
+def review_dispute(store: Store, dispute: Object) -> Object:
+    """The bank has the evidence and looks at it."""
+    _check_dispute(dispute, "needs_response", "warning_needs_response")
+    dispute["status"] = dispute["status"].replace("needs_response", "under_review")
+    store.emit("charge.dispute.updated", dispute)
+    return dispute
+
+
+def close_dispute(store: Store, dispute: Object, *, won: bool) -> Object:
+    """The bank decides. An inquiry is closed without a decision."""
+    _check_dispute(dispute, "needs_response", "under_review", "warning_needs_response", "warning_under_review")
+    inquiry = dispute["status"].startswith("warning_")
+    dispute["status"] = "warning_closed" if inquiry else "won" if won else "lost"
+    store.emit("charge.dispute.closed", dispute)
+    if won and not inquiry:
+        store.emit("charge.dispute.funds_reinstated", dispute)
+    return dispute
+
+
+def _check_dispute(dispute: Object, *statuses: str) -> None:
+    if dispute["status"] not in statuses:
+        raise invalid(f"This dispute is {dispute['status']}, which does not allow that.")

@@ -54,11 +54,28 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
     invoice = invoices.create_draft(
         store, customer, "subscription_cycle", subscription, automatically_finalizes_at=finalized_at
     )
+    pause = subscription["pause_collection"]
+    if pause and pause["behavior"] == "keep_as_draft":
+        invoice |= {"auto_advance": False, "automatically_finalizes_at": None}
+        return invoice
     if not later:
         invoices.finalize(store, invoice)
+        if close_if_paused(store, invoice):
+            return invoice
         with suppress(ApiError):
             collecting.pay_invoice(store, invoice, method, automatic=True)
     return invoice
+
+
+def close_if_paused(store: Store, invoice: Object) -> bool:
+    """Voids an invoice, or marks it as uncollectible, if the collection of its subscription is paused so."""
+    subscription = invoices.subscription_of(store, invoice)
+    pause = subscription and subscription["pause_collection"]
+    if not pause or invoice["status"] != "open":
+        return False
+    ends = {"void": "void", "mark_uncollectible": "uncollectible"}[pause["behavior"]]
+    invoices.close_invoice(store, invoice, ends)
+    return True
 
 
 def _ends_for_want_of_payment(store: Store, subscription: Object) -> bool:
@@ -91,6 +108,9 @@ def update_subscription(store: Store, subscription: Object, form: Object) -> Obj
         moment = form["cancel_at"] or None
         subscription |= {"cancel_at": moment, "cancel_at_period_end": False}
         subscription["canceled_at"] = store.now() if moment else None
+    if "pause_collection" in form:
+        pause = form["pause_collection"] or None
+        subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
     if form.get("default_payment_method"):
         method = payments.payment_method(store, form["default_payment_method"], subscription["customer"])
         subscription["default_payment_method"] = method["id"]

@@ -77,6 +77,16 @@ def set_status(store: Store, subscription: Object, status: str) -> Object:
     return subscription
 
 
+def pause_collection(store: Store, subscription: Object, pause: Object | None) -> Object:
+    """Pauses the collection of the invoices, or ends the pause (None). The status stays as it is.
+
+    https://docs.stripe.com/billing/subscriptions/pause-payment
+    """
+    subscription["pause_collection"] = pause and {"behavior": pause["behavior"], "resumes_at": pause.get("resumes_at")}
+    store.emit("customer.subscription.updated", subscription)
+    return subscription
+
+
 def cancel_subscription(store: Store, subscription: Object, **details: Any) -> Object:
     check_live(subscription)
     now = store.now()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from local.stripe.engine import checkout, collecting, invoices, periods, subscriptions
+from local.stripe.engine import checkout, collecting, invoices, payments, periods, subscriptions
 from local.stripe.engine.store import HOUR, Clock, Object, Store
 from local.stripe.errors import ApiError
 
@@ -41,6 +41,9 @@ def _due(store: Store) -> Iterator[Due]:
     for intent in store.all("payment_intent", status="processing"):
         if "_settles_at" in intent:
             yield intent["_settles_at"], _on(_settle, store, intent)
+    for refund in store.all("refund", status="succeeded"):
+        if "_fails_at" in refund:
+            yield refund["_fails_at"], _on(payments.fail_refund, store, refund)
 
 
 def _on(act: Callable[..., object], *arguments: object) -> Callable[[], object]:
@@ -60,6 +63,9 @@ def _of_subscription(store: Store, subscription: Object) -> Iterator[Due]:
             subscription["trial_end"] - subscriptions.TRIAL_NOTICE,
             _on(subscriptions.notice_trial, store, subscription),
         )
+    pause = subscription["pause_collection"]
+    if pause and pause.get("resumes_at"):
+        yield pause["resumes_at"], _on(subscriptions.pause_collection, store, subscription, None)
     end = subscription["items"]["data"][0]["current_period_end"]
     if not subscription["cancel_at"] or subscription["cancel_at"] > end:
         yield end, lambda: periods.renew(store, subscription, later=True)
@@ -74,7 +80,8 @@ def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
 
 def _finalize(store: Store, invoice: Object) -> None:
     invoices.finalize(store, invoice)
-    _try(store, invoice)
+    if not periods.close_if_paused(store, invoice):
+        _try(store, invoice)
 
 
 def _try(store: Store, invoice: Object) -> None:

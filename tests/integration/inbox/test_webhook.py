@@ -238,7 +238,7 @@ def _failed(world: World) -> list[Any]:
 def test_a_payload_that_breaks_us_is_a_failure_and_not_a_200(world: World, subscribed: Object) -> None:
     event = copy.deepcopy(subscribed)
     del event["data"]["object"]["status"]
-    refused(world.deliver(event), 500, "internal")
+    refused(world.deliver(event), 500, "unreadable-object")
     assert record(world, event).status is RecordStatus.FAILED
     assert world.subscriptions() == []
 

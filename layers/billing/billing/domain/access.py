@@ -32,6 +32,13 @@ MEANING: Final[dict[str, Meaning]] = {
 UNKNOWN: Final = Meaning(TenantStatus.SUSPENDED, live=True, charges=True)
 
 
+# While the collection of its invoices is paused, a subscription stays active at Stripe. If the invoices are voided,
+# nobody pays for this time, and nobody gets anything for it. With the other behaviors (keep_as_draft,
+# mark_uncollectible) the seller goes on serving and decides about the money later.
+# https://docs.stripe.com/billing/subscriptions/pause-payment
+FREE_PAUSE: Final = "void"
+
+
 def meaning(status: str) -> Meaning:
     return MEANING.get(status, UNKNOWN)
 

@@ -7,9 +7,10 @@ See `domain/order.py`.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from billing.domain import access
 from billing.domain.statuses import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
@@ -34,17 +35,51 @@ class Identity(NamedTuple):
     tenant_id: str = ""
 
 
+# Which fields an item has. An item of an earlier version lacks what `Entity.added` lists: that is not known of it.
+SCHEMA: Final = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entity(ABC):
+    """`schema`: the version of the fields that the item was written with. A new entity has the present one.
+
+    `unknown`: the attributes of an item that this version of the code does not know. Its writes keep them, because
+    two versions run at once during a deployment.
+    """
+
     kind: ClassVar[Kind]
+    added: ClassVar[frozenset[str]] = frozenset()  # the fields that version 1 of the schema did not have
     revision: int = 0
     created_at: str = ""
     updated_at: str = ""
+    schema: int = SCHEMA
+    unknown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     @abstractmethod
     def identity(self) -> Identity:
         """Which entity it is, however it changes."""
+
+
+def completed(before: Entity, after: Entity) -> Entity:
+    """`before` with the fields that its item lacks for its age, as `after` has them.
+
+    So what was not known is no change: no drift, no history, and nothing to announce.
+    """
+    if before.schema >= SCHEMA:
+        return before
+    return replace(before, **{name: getattr(after, name) for name in type(before).added}, schema=after.schema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoldItem:
+    """What a subscription or an invoice charges for. `metered`: by what was used, so `quantity` is None."""
+
+    stripe_price_id: str | None = None
+    quantity: int | None = None
+    period_start: str | None = None
+    period_end: str | None = None
+    metered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +112,11 @@ class OpenCheckout:
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant(Entity):
+    """`customer_found`: its customer was found on a subscription, and not made or linked by a call.
+
+    `import_due`: a customer was linked then, and what Stripe has of it must be brought in.
+    """
+
     kind = Kind.TENANT
     tenant_id: str
     status: TenantStatus = TenantStatus.PENDING
@@ -84,6 +124,8 @@ class Tenant(Entity):
     customer_attempt: int = 0
     current_subscription_id: str | None = None
     checkout: OpenCheckout | None = None
+    customer_found: bool = False
+    import_due: str | None = None
 
     @property
     def identity(self) -> Identity:
@@ -114,10 +156,17 @@ class Plan(Entity):
 class Subscription(Replica):
     """`status` is Stripe's own. `duplicate`: it charges beside the tenant's current subscription.
 
+    Price, quantity and period are those of the item that sells the plan; `items` are all items.
+    `pause_behavior`: what Stripe does with the invoices while their collection is paused (void, keep_as_draft or
+    mark_uncollectible), until `pause_resumes_at` if that is set.
+    `cancellation_…`: why the customer canceled, as Stripe has it.
     Stripe gives notice three days before a trial ends. `trial_notice` is the end of the trial as that notice said it.
     """
 
     kind = Kind.SUBSCRIPTION
+    added = frozenset(
+        "items pause_behavior pause_resumes_at cancellation_reason cancellation_feedback cancellation_comment".split()
+    )
     tenant_id: str
     stripe_subscription_id: str
     stripe_customer_id: str
@@ -135,6 +184,12 @@ class Subscription(Replica):
     checkout_payment: CheckoutPayment | None = None
     checkout_invoice_id: str | None = None
     duplicate: bool = False
+    items: tuple[SoldItem, ...] = ()
+    pause_behavior: str | None = None
+    pause_resumes_at: str | None = None
+    cancellation_reason: str | None = None
+    cancellation_feedback: str | None = None
+    cancellation_comment: str | None = None
 
     @property
     def terminal(self) -> bool:
@@ -151,9 +206,18 @@ class Invoice(Replica):
 
     For the platform's own, `payment_attempt` counts the PaymentIntents that were begun, and `payment_customer_id` is
     the customer of the last one. Both are written before Stripe is asked, so that the idempotency key stays the same.
+
+    `amount_due` is `total` without `credit_applied`, the part that the customer's balance at Stripe paid. `tax` and
+    `discount` are in `total`. `amount_overpaid` came beyond the amount due.
+    `billing_reason` is Stripe's. `items` and the period are those of the subscription that it bills.
+    `action_required`: the customer must confirm the payment at its bank.
     """
 
     kind = Kind.INVOICE
+    added = frozenset(
+        "total tax discount credit_applied amount_overpaid billing_reason period_start period_end items "
+        "action_required failure_code".split()
+    )
     tenant_id: str
     invoice_id: str
     status: InvoiceStatus
@@ -173,6 +237,17 @@ class Invoice(Replica):
     next_attempt: str | None = None
     hosted_url: str | None = None
     pdf: str | None = None
+    total: int | None = None
+    tax: int = 0
+    discount: int = 0
+    credit_applied: int = 0
+    amount_overpaid: int = 0
+    billing_reason: str | None = None
+    period_start: str | None = None
+    period_end: str | None = None
+    items: tuple[SoldItem, ...] = ()
+    action_required: bool = False
+    failure_code: str | None = None
 
     @property
     def terminal(self) -> bool:
@@ -187,11 +262,15 @@ class Invoice(Replica):
 class Payment(Replica):
     """One PaymentIntent. `invoice_id` is the platform's own invoice or Stripe's, once it is known.
 
-    `amount_refunded` is the part of `amount` that was refunded. `disputed`: the customer's bank took the money back,
-    for now.
+    `amount_refunded` is the part of `amount` that was refunded. `amount_refund_failed` should have gone back and did
+    not; `refund_failure` is Stripe's reason for the newest of these refunds.
+    `disputed`: the customer's bank took the money back, for now or for good. `dispute_status` is Stripe's status of
+    the newest dispute, or of an inquiry (`warning_…`), which takes no money.
+    `action_required`: the customer must confirm the payment. `failed_charge_id`: the charge that failed last.
     """
 
     kind = Kind.PAYMENT
+    added = frozenset("dispute_status amount_refund_failed refund_failure action_required failed_charge_id".split())
     tenant_id: str
     stripe_payment_intent_id: str
     status: PaymentStatus
@@ -203,6 +282,11 @@ class Payment(Replica):
     disputed: bool = False
     failure_code: str | None = None
     failure_message: str | None = None
+    dispute_status: str | None = None
+    amount_refund_failed: int = 0
+    refund_failure: str | None = None
+    action_required: bool = False
+    failed_charge_id: str | None = None
 
     @property
     def terminal(self) -> bool:

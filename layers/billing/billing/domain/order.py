@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum, auto
 from typing import Any, Literal
 
-from billing.domain.entities import ADDRESSES, BOOKKEEPING, Replica
+from billing.domain.entities import ADDRESSES, BOOKKEEPING, Replica, completed
 
 type Payload = Mapping[str, Any]
 type FetchedKind = Literal["subscription", "invoice", "payment_intent", "charge"]
@@ -49,7 +49,7 @@ def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:
         return Verdict.APPLY
     if incoming.snapshot_at > current.snapshot_at:
         return Verdict.APPLY
-    if incoming.snapshot_at < current.snapshot_from or content(incoming) == content(current):
+    if incoming.snapshot_at < current.snapshot_from or content(incoming) == content(completed(current, incoming)):
         return Verdict.STALE
     return Verdict.FETCH
 

@@ -18,6 +18,8 @@ def further(a: CheckoutPayment | None, b: CheckoutPayment | None) -> CheckoutPay
 
 def status_given_by(subscription: Subscription) -> TenantStatus:
     status = access.meaning(subscription.status).tenant
+    if subscription.pause_behavior == access.FREE_PAUSE and status is TenantStatus.ACTIVE:
+        return TenantStatus.SUSPENDED
     unpaid = subscription.checkout_payment in (CheckoutPayment.PENDING, CheckoutPayment.FAILED)
     return TenantStatus.PENDING if unpaid and status is TenantStatus.ACTIVE else status
 
@@ -47,6 +49,19 @@ def follow(tenant: Tenant, subscriptions: Iterable[Subscription]) -> tuple[Tenan
     marked = [replace(s, duplicate=s is not chosen and access.meaning(s.status).charges) for s in known]
     tenant = replace(tenant, status=status_given_by(chosen), current_subscription_id=chosen.stripe_subscription_id)
     return tenant, marked
+
+
+def with_customer_of_current(tenant: Tenant, subscriptions: Iterable[Subscription]) -> Tenant:
+    """The tenant whose customer was found on a subscription has that of the subscription that decides.
+
+    So if two customers of Stripe have its subscriptions, it does not matter whose event came first.
+    """
+    if not (tenant.customer_found and tenant.stripe_customer_id):
+        return tenant
+    customers = {s.stripe_subscription_id: s.stripe_customer_id for s in subscriptions}
+    return replace(
+        tenant, stripe_customer_id=customers.get(tenant.current_subscription_id or "", tenant.stripe_customer_id)
+    )
 
 
 def without_customer(tenant: Tenant) -> Tenant:

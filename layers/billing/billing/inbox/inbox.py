@@ -17,12 +17,13 @@ from typing import Final
 from billing import clock, deadline, retry
 from billing.domain.ids import is_tenant_id
 from billing.domain.records import Record, RecordStatus
-from billing.errors import Contention, RecordDone, RevisionConflict, StripeNotFound, Unresolved
+from billing.errors import Contention, RecordDone, RevisionConflict, StripeNotFound, Unreadable, Unresolved
 from billing.observability import logger
 from billing.replica import payloads
 from billing.replica.decide import Decider, Decision
 from billing.replica.effects import EFFECTS
 from billing.replica.effects.outcome import Outcome, ignored
+from billing.replica.reading import maybe_text
 from billing.replica.stripe_event import Event
 
 OTHER_MODE: Final = "another mode than ours"
@@ -104,22 +105,27 @@ class Inbox:
 
     def _mark_failed(self, record: Record, error: Exception) -> None:
         """If this fails too, nothing is lost: the answer is still an error, and Stripe delivers the event again."""
+        said = f"{type(error).__name__}: {error}"[:500].encode(errors="backslashreplace").decode()
         try:
-            self.decider.table.fail_record(record, f"{type(error).__name__}: {error}"[:500])
+            self.decider.table.fail_record(record, said)
         except Exception:  # noqa: BLE001 - it must not replace the failure that is being reported
             logger.exception("could not mark the record as failed", extra={"event_id": record.event_id})
 
 
 def record_of(event: Event) -> Record:
     """The record with which an event begins."""
-    hint = payloads.tenant_hint(event.object)
+    try:
+        hint = payloads.tenant_hint(event.object)
+        object_id = maybe_text(event.object, "id")
+    except Unreadable:  # the record says so when the event cannot be applied
+        hint = object_id = None
     return Record(
         event_id=event.id,
         event_type=event.type,
         status=RecordStatus.RECEIVED,
         livemode=event.livemode,
         api_version=event.api_version,
-        object_id=event.object.get("id"),
+        object_id=object_id,
         tenant_id=hint if is_tenant_id(hint) else None,
         stripe_created_at=event.snapshot.until,
         received_at=clock.now(),

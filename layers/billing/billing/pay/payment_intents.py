@@ -68,7 +68,7 @@ class PaymentIntents:
             status, secret = self.stripe.invoice_secret(invoice_id)
         except StripeNotFound as error:
             raise InvoiceNotPayable("Stripe does not have this invoice any more.") from error
-        if status != "open" or not secret:
+        if status not in ("open", "uncollectible") or not secret:
             raise InvoiceNotPayable(f"The invoice is {status} at Stripe; nothing is left to pay here.")
         return secret
 

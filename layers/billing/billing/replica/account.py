@@ -8,7 +8,7 @@ from billing.domain.order import Payload
 from billing.domain.writes import StripeId
 from billing.errors import UnknownObject
 from billing.replica import payloads
-from billing.replica.payloads import ref
+from billing.replica.reading import id_in, text
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class References:
     """The ids in a Stripe object: those that lead to its owner, and those of the entities that it may change."""
 
     customer: str | None
-    price: str | None = None
+    prices: tuple[str, ...] = ()
     invoices: tuple[str, ...] = ()
     payments: tuple[str, ...] = ()
     invoice_names_owner: bool = False
@@ -53,19 +53,22 @@ class References:
 
 
 def references(stripe_object: Payload) -> References:
-    """Raises `UnknownObject` for a kind of object that this function does not know."""
+    """Raises `UnknownObject` for a kind of object that this function does not know, and `Unreadable`."""
     kind = stripe_object.get("object")
-    customer = ref(stripe_object) if kind == "customer" else ref(stripe_object.get("customer"))
+    customer = text(stripe_object, "id") if kind == "customer" else id_in(stripe_object, "customer")
     match kind:
         case "subscription":
-            return References(customer, payloads.price_of(stripe_object), changes_subscriptions=True)
+            waits = payloads.checkout_attempt(stripe_object) is not None  # perhaps for the money of its first invoice
+            invoices = _present(id_in(stripe_object, "latest_invoice")) if waits else ()
+            found = References(customer, payloads.prices_of(stripe_object), invoices=invoices)
+            return replace(found, changes_subscriptions=True)
         case "checkout.session":
-            invoices = _present(ref(stripe_object.get("invoice")))
+            invoices = _present(id_in(stripe_object, "invoice"))
             return References(customer, invoices=invoices, changes_subscriptions=True)
         # If the invoice is paid, by its payload or because Stripe says so when it is asked, it may settle a checkout.
         case "invoice":
             payments = payloads.invoice_intents(stripe_object)
-            found = References(customer, invoices=(stripe_object["id"],), payments=payments)
+            found = References(customer, invoices=(text(stripe_object, "id"),), payments=payments)
             return replace(found, changes_subscriptions=True)
         case "invoice_payment":
             paid = payloads.invoice_payment(stripe_object)
@@ -73,9 +76,9 @@ def references(stripe_object: Payload) -> References:
             return replace(found, invoice_names_owner=True, changes_subscriptions=True)
         case "payment_intent":
             invoices = _present(*payloads.intent_invoice(stripe_object))
-            return References(customer, invoices=invoices, payments=(stripe_object["id"],))
+            return References(customer, invoices=invoices, payments=(text(stripe_object, "id"),))
         case "customer" | "charge" | "refund" | "dispute":
-            return References(customer, payments=_present(ref(stripe_object.get("payment_intent"))))
+            return References(customer, payments=_present(id_in(stripe_object, "payment_intent")))
         case unknown:
             raise UnknownObject(f"No code handles objects of the kind {str(unknown)[:64]!r}.")
 

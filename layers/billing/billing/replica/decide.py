@@ -16,7 +16,7 @@ from billing.observability import logger
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.effects.outcome import Effect, Fetch, Outcome, ignored
-from billing.replica.load import account_of, with_plan_of
+from billing.replica.load import account_of, with_plans_of
 from billing.replica.stripe_event import Event
 
 type Fetcher = Callable[[FetchedKind, str], Snapshot]
@@ -47,8 +47,8 @@ class Decider:
     def decide(self, event: Event, effect: Effect, state: Snapshot | None = None) -> Decision:
         """`state`: the present state of the event's object, where the caller has it. Then Stripe is not asked for it.
 
-        Raises `StripeNotFound` when Stripe does not have the object that the effect asks for, `UnknownObject`, and
-        what `fetch` raises.
+        Raises `StripeNotFound` when Stripe does not have the object that the effect asks for, `UnknownObject`,
+        `Unreadable`, and what `fetch` raises.
         """
         account = account_of(self.table, event.object) or self._account_by_another(event.object)
         if account is None:
@@ -61,7 +61,7 @@ class Decider:
 
     def _apply(self, effect: Effect, event: Event, account: Account, state: Snapshot | None) -> Outcome | Fetch:
         if state and state.object["object"] == "subscription":
-            account = with_plan_of(self.table, account, payloads.price_of(state.object))
+            account = with_plans_of(self.table, account, payloads.prices_of(state.object))
         return effect(event, account, state)
 
     def _account_by_another(self, stripe_object: Payload) -> Account | None:

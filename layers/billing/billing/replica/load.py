@@ -1,6 +1,6 @@
 """Reads an account from the table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from billing.adapters.table import items, keys
@@ -23,14 +23,14 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
     metadata names is read in the same round trip, and decides only where no owner is recorded. So a tenant cannot reach
     another tenant's account by metadata that its token makes Stripe write.
 
-    Raises `UnknownObject`.
+    Raises `UnknownObject` and `Unreadable`.
     """
     referred = references(stripe_object)
     named = payloads.tenant_hint(stripe_object)
     hint = named if is_tenant_id(named) else None
     pointers = [keys.pointer(one) for one in referred.owners]
-    price = [keys.stripe_pointer(referred.price)] if referred.price else []
-    found = table.read([*pointers, *price, *_keys(referred, hint)])
+    prices = {price: keys.stripe_pointer(price) for price in referred.prices}
+    found = table.read([*pointers, *prices.values(), *_keys(referred, hint)])
     recorded = next((found[key]["tenantId"] for key in pointers if "tenantId" in found.get(key, {})), None)
     owner = recorded or hint
     if owner is None:
@@ -46,23 +46,25 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
         invoices=_held(Invoice, referred, owner, found),
         payments=_held(Payment, referred, owner, found),
     )
-    plan_id = found[price[0]].get("planId") if price and price[0] in found else None
-    account = _with_plan(account, referred.price, plan_id)
+    for price, key in prices.items():
+        account = _with_plan(account, price, found.get(key, {}).get("planId"))
     if not referred.changes_subscriptions:
         return account
     # After the tenant, never together with it: see Table.subscriptions.
     return replace(account, subscriptions={s.stripe_subscription_id: s for s in table.subscriptions(owner)})
 
 
-def with_plan_of(table: Table, account: Account, price_id: str | None) -> Account:
-    """The account with the plan of one more price. A price's plan never changes, so it may be read at any time."""
-    if price_id is None or price_id in account.plans:
-        return account
-    return _with_plan(account, price_id, table.plan_of(price_id))
+def with_plans_of(table: Table, account: Account, prices: Iterable[str]) -> Account:
+    """The account with the plans of more prices. A price's plan never changes, so it may be read at any time."""
+    missing = {price: keys.stripe_pointer(price) for price in prices if price not in account.plans}
+    found = table.read(missing.values()) if missing else {}
+    for price, key in missing.items():
+        account = _with_plan(account, price, found.get(key, {}).get("planId"))
+    return account
 
 
-def _with_plan(account: Account, price_id: str | None, plan_id: str | None) -> Account:
-    return replace(account, plans={**account.plans, price_id: plan_id}) if price_id and plan_id else account
+def _with_plan(account: Account, price_id: str, plan_id: str | None) -> Account:
+    return replace(account, plans={**account.plans, price_id: plan_id}) if plan_id else account
 
 
 def _keys(referred: References, tenant_id: str | None) -> list[Key]:

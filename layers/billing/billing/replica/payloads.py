@@ -3,70 +3,117 @@
 A webhook's payload has the API version of its endpoint, not that of the SDK. Version "basil" (2025-03-31) moved an
 invoice's subscription and payments and a subscription's period. Both places are read here and nowhere else.
 Source: https://docs.stripe.com/changelog/basil
+
+Every function raises `Unreadable` for a field that it needs and that is missing, or that has another type than in
+Stripe's OpenAPI document. So nothing is stored that could not be read back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from billing import clock
+from billing.domain.entities import SoldItem
 from billing.domain.invoicing import Standing, status_of
 from billing.domain.order import Payload
 from billing.domain.statuses import PaymentStatus
-
-
-def ref(value: Any) -> str | None:
-    """The id that a field holds. If the field holds the expanded object, the id of that object."""
-    found: str | None = value.get("id") if isinstance(value, Mapping) else value
-    return found
-
-
-def moment(seconds: int | None) -> str | None:
-    return None if seconds is None else clock.iso(seconds)
-
+from billing.replica.reading import (
+    entries,
+    flag,
+    id_in,
+    maybe_text,
+    maybe_whole,
+    moment,
+    part,
+    text,
+    unreadable,
+    whole,
+)
 
 # -- whose it is
 
 
 def tenant_hint(stripe_object: Payload) -> str | None:
     """The tenant that the metadata of the object, or of its subscription, names."""
-    subscription = _invoice_parent(stripe_object)
-    named: str | None = _metadata(stripe_object).get("tenantId") or _metadata(subscription).get("tenantId")
-    return named
-
-
-def _metadata(stripe_object: Payload) -> Payload:
-    return stripe_object.get("metadata") or {}
+    named = maybe_text(part(stripe_object, "metadata"), "tenantId")
+    return named or maybe_text(part(_invoice_parent(stripe_object), "metadata"), "tenantId")
 
 
 # -- subscriptions
 
 
-def price_of(subscription: Payload) -> str | None:
-    item = _first_item(subscription)
-    return ref(item.get("price")) or ref(item.get("plan")) or ref(subscription.get("plan"))
+def prices_of(subscription: Payload) -> tuple[str, ...]:
+    """The prices of its items. Payloads of old API versions have a plan where the newer ones have a price."""
+    found = [_price(item) for item in _items(subscription)] or [id_in(subscription, "plan")]
+    return tuple(price for price in found if price)
 
 
-def subscription_fields(subscription: Payload) -> dict[str, Any]:
-    item = _first_item(subscription)
+def subscription_fields(subscription: Payload, plans: Mapping[str, str]) -> dict[str, Any]:
+    """`plans` maps a price to the plan that it sells. The item with such a price is the plan's."""
+    item = _leading(subscription, plans)
+    pause = part(subscription, "pause_collection")
+    details = part(subscription, "cancellation_details")
+    customer = id_in(subscription, "customer")
+    if customer is None:
+        raise unreadable("customer")
     return {
-        "stripe_customer_id": ref(subscription["customer"]),
-        "status": subscription["status"],
-        "started_at": clock.iso(subscription["created"]),
-        "stripe_price_id": price_of(subscription),
-        "quantity": item.get("quantity", subscription.get("quantity")),
-        "current_period_start": moment(item.get("current_period_start", subscription.get("current_period_start"))),
-        "current_period_end": moment(item.get("current_period_end", subscription.get("current_period_end"))),
-        "cancel_at": moment(subscription.get("cancel_at")),
-        "cancel_at_period_end": bool(subscription.get("cancel_at_period_end")),
-        "trial_end": moment(subscription.get("trial_end")),
+        "stripe_customer_id": customer,
+        "status": text(subscription, "status"),
+        "started_at": moment(subscription, "created") or _missing("created"),
+        "stripe_price_id": _price(item) or id_in(subscription, "plan"),
+        "quantity": maybe_whole(item if "quantity" in item else subscription, "quantity"),
+        "current_period_start": moment(_with(item, subscription, "current_period_start"), "current_period_start"),
+        "current_period_end": moment(_with(item, subscription, "current_period_end"), "current_period_end"),
+        "cancel_at": moment(subscription, "cancel_at"),
+        "cancel_at_period_end": flag(subscription, "cancel_at_period_end"),
+        "trial_end": moment(subscription, "trial_end"),
+        "items": _sorted(_sold(one, subscription) for one in _items(subscription)),
+        "pause_behavior": maybe_text(pause, "behavior"),
+        "pause_resumes_at": moment(pause, "resumes_at"),
+        "cancellation_reason": maybe_text(details, "reason"),
+        "cancellation_feedback": maybe_text(details, "feedback"),
+        "cancellation_comment": maybe_text(details, "comment"),
     }
 
 
-def _first_item(subscription: Payload) -> Payload:
-    items = (subscription.get("items") or {}).get("data") or [{}]
-    first: Payload = items[0]
-    return first
+def checkout_attempt(subscription: Payload) -> str | None:
+    """The attempt of the Checkout Session of ours that made the subscription."""
+    return maybe_text(part(subscription, "metadata"), "checkoutAttempt")
+
+
+def _leading(subscription: Payload, plans: Mapping[str, str]) -> Payload:
+    """The item whose price is a plan's. The order of the items means nothing, so of several it is the oldest."""
+    items = sorted(_items(subscription), key=lambda item: (maybe_whole(item, "created") or 0, id_in(item, "id") or ""))
+    return next((item for item in items if _price(item) in plans), items[0] if items else {})
+
+
+def _items(subscription: Payload) -> Sequence[Payload]:
+    return entries(subscription, "items")
+
+
+def _price(item: Payload) -> str | None:
+    return id_in(item, "price") or id_in(item, "plan")
+
+
+def _with(item: Payload, subscription: Payload, name: str) -> Payload:
+    """Whichever has the field: the item, or before basil the subscription."""
+    return item if name in item else subscription
+
+
+def _sold(item: Payload, subscription: Payload) -> SoldItem:
+    price = item.get("price")
+    recurring = part(price, "recurring") if isinstance(price, Mapping) else {}
+    return SoldItem(
+        stripe_price_id=_price(item),
+        quantity=maybe_whole(item, "quantity"),
+        period_start=moment(_with(item, subscription, "current_period_start"), "current_period_start"),
+        period_end=moment(_with(item, subscription, "current_period_end"), "current_period_end"),
+        metered=maybe_text(recurring, "usage_type") == "metered",
+    )
+
+
+def _sorted(items: Iterator[SoldItem]) -> tuple[SoldItem, ...]:
+    """In one order, whatever order Stripe lists them in."""
+    return tuple(sorted(items, key=lambda i: (i.stripe_price_id or "", i.period_start or "", i.quantity or 0)))
 
 
 # -- invoices
@@ -76,67 +123,142 @@ def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
     """`at`: when the payload was true (ISO 8601). An open invoice is overdue if its due date is before that, or if an
     attempt to charge it failed. The first invoice of a subscription is not: until it is paid, nothing is delivered.
     """
-    due_date = moment(invoice.get("due_date"))
+    due_date = moment(invoice, "due_date")
     attempts = _failed_attempts(invoice)
-    is_first = invoice.get("billing_reason") == "subscription_create"
+    reason = maybe_text(invoice, "billing_reason")
+    paid, remaining = whole(invoice, "amount_paid"), whole(invoice, "amount_remaining")
+    standing = Standing(
+        attempts=0 if reason == "subscription_create" else attempts,
+        paid=paid,
+        remaining=remaining,
+        past_due=due_date is not None and due_date < at,
+    )
+    try:
+        status = status_of(text(invoice, "status"), standing)
+    except ValueError as error:
+        raise unreadable("status") from error
+    begins, ends = _billed_period(invoice)
     return {
-        "status": status_of(
-            invoice.get("status"),
-            Standing(
-                attempts=0 if is_first else attempts,
-                paid=invoice["amount_paid"],
-                remaining=invoice["amount_remaining"],
-                past_due=due_date is not None and due_date < at,
-            ),
-        ),
-        "currency": invoice["currency"],
-        "amount_due": invoice["amount_due"],
-        "amount_paid": invoice["amount_paid"],
-        "amount_remaining": invoice["amount_remaining"],
+        "status": status,
+        "currency": text(invoice, "currency"),
+        "amount_due": whole(invoice, "amount_due"),
+        "amount_paid": paid,
+        "amount_remaining": remaining,
         "stripe_subscription_id": invoice_subscription(invoice),
-        "number": invoice.get("number"),
-        "description": invoice.get("description"),
+        "number": maybe_text(invoice, "number"),
+        "description": maybe_text(invoice, "description"),
         "due_date": due_date,
         "attempt_count": attempts,
-        "next_attempt": moment(invoice.get("next_payment_attempt")),
-        "hosted_url": invoice.get("hosted_invoice_url"),
-        "pdf": invoice.get("invoice_pdf"),
+        "next_attempt": moment(invoice, "next_payment_attempt"),
+        "hosted_url": maybe_text(invoice, "hosted_invoice_url"),
+        "pdf": maybe_text(invoice, "invoice_pdf"),
+        "total": maybe_whole(invoice, "total"),
+        "tax": _tax(invoice),
+        "discount": sum(whole(one, "amount") for one in entries(invoice, "total_discount_amounts")),
+        "credit_applied": _credit_applied(invoice),
+        "amount_overpaid": maybe_whole(invoice, "amount_overpaid") or 0,
+        "billing_reason": reason,
+        "period_start": begins,
+        "period_end": ends,
+        "items": _sorted(_line(line) for line in _period_lines(invoice)),
+        "action_required": _is_open(invoice) and "requires_action" in _intent_statuses(invoice),
+        "failure_code": _failure(invoice) if _is_open(invoice) else None,
     }
 
 
 def attempted(invoice: Payload) -> bool:
-    """Whether somebody tried to pay an open invoice: the payment failed, or is still on its way."""
-    return invoice.get("status") == "open" and bool(invoice.get("attempt_count"))
+    """Whether somebody tried to pay an open invoice: the payment failed, waits for the customer, or is on its way.
+
+    The invoice alone does not tell which of these. Stripe's answer with the PaymentIntents expanded does.
+    """
+    return _is_open(invoice) and bool(maybe_whole(invoice, "attempt_count"))
+
+
+def _is_open(invoice: Payload) -> bool:
+    return invoice.get("status") == "open"
 
 
 def _failed_attempts(invoice: Payload) -> int:
-    """Attempts to charge that failed. Stripe also counts an attempt that is on its way (a bank debit takes days).
-
-    Only an expanded PaymentIntent shows whether one is on its way.
+    """Attempts to charge that failed. Stripe also counts an attempt that is on its way (a bank debit takes days), and
+    one that waits for the customer's confirmation.
     """
-    under_way = any(_is_processing(payment) for payment in (invoice.get("payments") or {}).get("data") or [])
-    return max(0, (invoice.get("attempt_count") or 0) - under_way)
+    waiting = [s for s in _intent_statuses(invoice) if s in ("processing", "requires_action")]
+    return max(0, (maybe_whole(invoice, "attempt_count") or 0) - len(waiting[:1]))
 
 
-def _is_processing(payment: Payload) -> bool:
-    intent = (payment.get("payment") or {}).get("payment_intent")
-    return isinstance(intent, Mapping) and intent["status"] == "processing"
+def _intent_statuses(invoice: Payload) -> list[str]:
+    return [text(intent, "status") for intent in _expanded_intents(invoice)]
+
+
+def _expanded_intents(invoice: Payload) -> list[Payload]:
+    found = [part(payment, "payment").get("payment_intent") for payment in entries(invoice, "payments")]
+    return [intent for intent in found if isinstance(intent, Mapping)]
+
+
+def _failure(invoice: Payload) -> str | None:
+    codes = [_error_code(part(intent, "last_payment_error")) for intent in _expanded_intents(invoice)]
+    return next((code for code in codes if code), None)
+
+
+def _tax(invoice: Payload) -> int:
+    if "total_taxes" in invoice:
+        return sum(whole(one, "amount") for one in entries(invoice, "total_taxes"))
+    return maybe_whole(invoice, "tax") or 0
+
+
+def _credit_applied(invoice: Payload) -> int:
+    """The part that the customer's balance paid. A balance below zero is a credit. A debt, above zero, is collected
+    with the invoice: then this is below zero. https://docs.stripe.com/billing/customer/balance
+    """
+    after = maybe_whole(invoice, "ending_balance")
+    return 0 if after is None else after - (maybe_whole(invoice, "starting_balance") or 0)
+
+
+def _period_lines(invoice: Payload) -> list[Payload]:
+    """The lines that bill a period of a subscription. Parts of a period after a change (prorations) are none."""
+    return [line for line in entries(invoice, "lines") if _bills_period(line)]
+
+
+def _bills_period(line: Payload) -> bool:
+    if "parent" in line:
+        details = part(part(line, "parent"), "subscription_item_details")
+        return bool(details) and not flag(details, "proration")
+    return line.get("type") == "subscription" and not flag(line, "proration")
+
+
+def _line(line: Payload) -> SoldItem:
+    price = id_in(part(part(line, "pricing"), "price_details"), "price") or _price(line)
+    begins, ends = _period(line)
+    return SoldItem(stripe_price_id=price, quantity=maybe_whole(line, "quantity"), period_start=begins, period_end=ends)
+
+
+def _billed_period(invoice: Payload) -> tuple[str | None, str | None]:
+    """The period that the invoice bills. The fields of the invoice itself tell another one.
+
+    https://docs.stripe.com/api/invoices/object#invoice_object-period_end
+    """
+    periods = [_period(line) for line in _period_lines(invoice)]
+    return max(periods, key=lambda period: (period[1] or "", period[0] or ""), default=(None, None))
+
+
+def _period(line: Payload) -> tuple[str | None, str | None]:
+    period = part(line, "period")
+    return moment(period, "start"), moment(period, "end")
 
 
 def invoice_subscription(invoice: Payload) -> str | None:
-    return ref(_invoice_parent(invoice).get("subscription")) or ref(invoice.get("subscription"))
+    return id_in(_invoice_parent(invoice), "subscription") or id_in(invoice, "subscription")
 
 
 def _invoice_parent(invoice: Payload) -> Payload:
-    parent = (invoice.get("parent") or {}).get("subscription_details")
-    return parent or invoice.get("subscription_details") or {}
+    return part(part(invoice, "parent"), "subscription_details") or part(invoice, "subscription_details")
 
 
 def invoice_intents(invoice: Payload) -> tuple[str, ...]:
     """The PaymentIntents that paid it, if `payments` is expanded. A payload before basil names one, paid or not."""
-    payments = (invoice.get("payments") or {}).get("data") or []
-    paid = [ref((p.get("payment") or {}).get("payment_intent")) for p in payments if p.get("status") == "paid"]
-    before_basil = [ref(invoice.get("payment_intent"))]
+    payments = entries(invoice, "payments")
+    paid = [id_in(part(p, "payment"), "payment_intent") for p in payments if p.get("status") == "paid"]
+    before_basil = [id_in(invoice, "payment_intent")]
     return tuple(intent for intent in [*paid, *before_basil] if intent)
 
 
@@ -144,23 +266,42 @@ def invoice_intents(invoice: Payload) -> tuple[str, ...]:
 
 
 def payment_fields(intent: Payload) -> dict[str, Any]:
-    error = intent.get("last_payment_error") or {}
-    status = _payment_status(intent["status"], failed=bool(error))
+    error = part(intent, "last_payment_error")
+    stripe_status = text(intent, "status")
+    status = _payment_status(stripe_status, failed=bool(error))
     succeeded = status is PaymentStatus.SUCCEEDED
     return {
         "status": status,
-        "amount": intent["amount_received"] if succeeded else intent["amount"],
-        "currency": intent["currency"],
+        "amount": whole(intent, "amount_received" if succeeded else "amount"),
+        "currency": text(intent, "currency"),
         "stripe_charge_id": _charge(intent),
-        "failure_code": None if succeeded else error.get("decline_code") or error.get("code"),
-        "failure_message": None if succeeded else error.get("message"),
+        "failure_code": None if succeeded else _error_code(error),
+        "failure_message": None if succeeded else maybe_text(error, "message"),
+        "failed_charge_id": None if succeeded else id_in(error, "charge"),
+        "action_required": stripe_status == "requires_action",
         **charge_fields(intent.get("latest_charge")),
     }
 
 
-def intent_invoice(intent: Payload) -> tuple[str | None, str | None]:
-    """The invoice of the platform's own (from our metadata), and Stripe's (only payloads before basil name it)."""
-    return _metadata(intent).get("invoiceId"), ref(intent.get("invoice"))
+def intent_invoice(intent: Payload) -> tuple[str | None, ...]:
+    """The invoice of the platform's own (from our metadata), and Stripe's.
+
+    Payloads before basil name Stripe's invoice. In later ones an invoice's PaymentIntent has it as its order reference:
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-payment_details-order_reference
+    """
+    return (
+        maybe_text(part(intent, "metadata"), "invoiceId"),
+        id_in(intent, "invoice"),
+        maybe_text(part(intent, "payment_details"), "order_reference"),
+    )
+
+
+def was_tried(intent: Payload) -> bool:
+    """Whether somebody tried to pay it. The table has no PaymentIntent that nobody tried to pay yet."""
+    status = intent["status"]
+    if status == "requires_payment_method":
+        return intent.get("last_payment_error") is not None
+    return status not in ("requires_confirmation", "requires_capture")
 
 
 def _payment_status(status: str, *, failed: bool) -> PaymentStatus:
@@ -175,31 +316,80 @@ def _payment_status(status: str, *, failed: bool) -> PaymentStatus:
             return PaymentStatus.PROCESSING
 
 
+def _error_code(error: Payload) -> str | None:
+    return maybe_text(error, "decline_code") or maybe_text(error, "code")
+
+
 def _charge(intent: Payload) -> str | None:
     if intent.get("latest_charge"):
-        return ref(intent["latest_charge"])
-    charges = (intent.get("charges") or {}).get("data") or [None]
-    return ref(charges[0])
+        return id_in(intent, "latest_charge")
+    charges = entries(intent, "charges")
+    return id_in(charges[0], "id") if charges else None
 
 
 # -- charges
 
+# Stripe's statuses of a dispute in which the customer's bank has the money. `warning_…` is an inquiry: no money moved.
+# https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/api/disputes/object#dispute_object-status
+_TAKEN: Final = frozenset({"needs_response", "under_review", "lost"})
+DISPUTES: Final = "disputes"  # not a field of Stripe's charge: `StripeApi.fetch` adds the charge's disputes
+_NOT_REFUNDED: Final = frozenset({"failed", "canceled"})
+
 
 def charge_fields(charge: Any) -> dict[str, Any]:
-    """How much of a payment went back. Nothing if `charge` is an id, or if no money was taken."""
+    """How much of a payment went back. Nothing if `charge` is an id, or if no money was taken.
+
+    The part of an authorization that was not captured is no refund, but Stripe counts it as one.
+    """
     if not isinstance(charge, Mapping) or not is_captured(charge):
         return {}
-    return {"amount_refunded": charge["amount_refunded"], "disputed": bool(charge.get("disputed"))}
+    amount = whole(charge, "amount")
+    captured = maybe_whole(charge, "amount_captured")
+    uncaptured = 0 if captured is None else amount - captured
+    fields = {"amount_refunded": max(0, whole(charge, "amount_refunded") - uncaptured)}
+    return fields | _dispute_fields(charge) | _refund_fields(charge)
+
+
+def _dispute_fields(charge: Payload) -> dict[str, Any]:
+    """`charge.disputed` means that it was ever disputed, also after the dispute was won. So the disputes decide."""
+    disputes = entries(charge, DISPUTES)
+    if not disputes:
+        return {"disputed": flag(charge, "disputed"), "dispute_status": None}
+    newest = max(disputes, key=_age)
+    taken = any(text(dispute, "status") in _TAKEN for dispute in disputes)
+    return {"disputed": taken, "dispute_status": text(newest, "status")}
+
+
+def _refund_fields(charge: Payload) -> dict[str, Any]:
+    """https://docs.stripe.com/refunds#failed-refunds"""
+    if not isinstance(charge.get("refunds"), Mapping):
+        return {}
+    failed = [refund for refund in entries(charge, "refunds") if maybe_text(refund, "status") in _NOT_REFUNDED]
+    newest = max(failed, key=_age, default={})
+    reason = maybe_text(newest, "failure_reason") or maybe_text(newest, "status")
+    return {"amount_refund_failed": sum(whole(one, "amount") for one in failed), "refund_failure": reason}
+
+
+def _age(stripe_object: Payload) -> tuple[int, str]:
+    return maybe_whole(stripe_object, "created") or 0, text(stripe_object, "id")
 
 
 def is_captured(charge: Payload) -> bool:
     """Whether the charge took money. If it did not, no money can go back."""
-    return bool(charge.get("captured", True))
+    return charge.get("captured") is not False
 
 
 def charge_of(stripe_object: Payload) -> str | None:
     """The id of a charge, or of the charge of a refund or dispute."""
-    return stripe_object["id"] if stripe_object.get("object") == "charge" else ref(stripe_object.get("charge"))
+    return text(stripe_object, "id") if stripe_object.get("object") == "charge" else id_in(stripe_object, "charge")
+
+
+def tells_too_little(listed: Payload) -> bool:
+    """Whether a list does not show all of the object's state that we keep, so that Stripe must be asked for it."""
+    charge = listed.get("latest_charge")
+    return (
+        attempted(listed) if listed["object"] == "invoice" else isinstance(charge, Mapping) and flag(charge, "disputed")
+    )
 
 
 # -- Checkout Sessions
@@ -217,12 +407,12 @@ class CheckoutSession:
 
 def checkout_session(session: Payload) -> CheckoutSession:
     return CheckoutSession(
-        id=session["id"],
-        mode=session["mode"],
-        payment_status=session.get("payment_status") or "unpaid",
-        subscription_id=ref(session.get("subscription")),
-        invoice_id=ref(session.get("invoice")),
-        attempt=_metadata(session).get("checkoutAttempt"),
+        id=text(session, "id"),
+        mode=text(session, "mode"),
+        payment_status=maybe_text(session, "payment_status") or "unpaid",
+        subscription_id=id_in(session, "subscription"),
+        invoice_id=id_in(session, "invoice"),
+        attempt=maybe_text(part(session, "metadata"), "checkoutAttempt"),
     )
 
 
@@ -238,11 +428,14 @@ class InvoicePayment:
 
 
 def invoice_payment(payment: Payload) -> InvoicePayment:
-    invoice_id = ref(payment["invoice"])
-    assert invoice_id is not None
+    """`payment_intent_id` is None for a payment that was recorded by hand, or that another service took."""
     return InvoicePayment(
-        invoice_id=invoice_id,
-        payment_intent_id=ref((payment.get("payment") or {}).get("payment_intent")),
-        amount_paid=payment.get("amount_paid") or 0,
-        currency=payment["currency"],
+        invoice_id=id_in(payment, "invoice") or _missing("invoice"),
+        payment_intent_id=id_in(part(payment, "payment"), "payment_intent"),
+        amount_paid=maybe_whole(payment, "amount_paid") or 0,
+        currency=text(payment, "currency"),
     )
+
+
+def _missing(name: str) -> str:
+    raise unreadable(name)

@@ -60,6 +60,6 @@ def parse_event(body: bytes) -> Event:
 
 def _well_typed(event: Mapping[str, Any]) -> bool:
     shape = {"id": str, "type": str, "livemode": bool}
-    return all(isinstance(event[name], kind) for name, kind in shape.items()) and isinstance(
-        event["data"]["object"], dict
-    )
+    if not all(isinstance(event[name], kind) for name, kind in shape.items()):
+        return False
+    return isinstance(event["data"]["object"], dict) and (event["id"] + event["type"]).isprintable()

@@ -10,10 +10,12 @@ from typing import Final, Literal
 
 from billing import clock, retry
 from billing.adapters.table import items
-from billing.domain.entities import Entity, Identity
+from billing.domain.entities import Entity, Identity, Invoice, completed
+from billing.domain.invoicing import by_time
 from billing.domain.order import Payload, Snapshot, content
 from billing.domain.records import RecordStatus
 from billing.errors import Unresolved
+from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.decide import Decider, Decision
 from billing.replica.effects import EFFECTS, invoice_changed, payment_intent_changed, subscription_changed
@@ -59,8 +61,14 @@ def _compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool) -> 
     hint = decider.decide(event, effect, state=event.snapshot)
     if hint.account is None:
         return Found(foreign=True)
+    if payloads.tells_too_little(listed):
+        return _compared_with_present(decider, event, effect, dry_run=dry_run)
     if hint.outcome.status is RecordStatus.PROCESSED and not _differing(hint.account, hint):
         return Found()
+    return _compared_with_present(decider, event, effect, dry_run=dry_run)
+
+
+def _compared_with_present(decider: Decider, event: Event, effect: Effect, *, dry_run: bool) -> Found:
     decision = decider.decide(event, effect)
     if decision.account is None:
         return Found(foreign=True)
@@ -134,5 +142,5 @@ def _changes(before: Entity | None, after: Entity) -> list[str]:
     kind = after.kind.lower()
     if before is None or not before.revision:
         return [kind]
-    old = content(before)
+    old = content(completed(by_time(before, clock.now()) if isinstance(before, Invoice) else before, after))
     return [f"{kind}.{items.camel(name)}" for name, value in content(after).items() if old[name] != value]

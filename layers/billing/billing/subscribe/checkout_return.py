@@ -13,8 +13,9 @@ from billing.domain.entities import Subscription
 from billing.domain.writes import StripeId
 from billing.edge.parameters import GetCheckout
 from billing.errors import CheckoutNotFound, StripeNotFound
-from billing.replica import payloads, sync
+from billing.replica import sync
 from billing.replica.decide import Decider
+from billing.replica.reading import id_in
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class CheckoutReturn:
             raise _not_found() from error
 
     def _owner(self, session: Mapping[str, Any]) -> str | None:
-        customer = payloads.ref(session.get("customer"))
+        customer = id_in(session, "customer")
         return self.table.owner(StripeId(customer)) if customer else None
 
     def _shown(self, session: Mapping[str, Any], tenant_id: str | None) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class CheckoutReturn:
         if tenant is None:
             return shown
         shown |= {"tenantId": tenant.tenant_id, "tenantStatus": tenant.status}
-        subscription_id = payloads.ref(session.get("subscription"))
+        subscription_id = id_in(session, "subscription")
         if subscription_id is None:
             return shown
         subscription = self.table.get(Subscription, keys.subscription(tenant.tenant_id, subscription_id))

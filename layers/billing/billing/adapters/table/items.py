@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
@@ -32,16 +32,24 @@ def camel(name: str) -> str:
 # The attributes about how an item is stored, and not about billing.
 BOOKKEEPING: Final = frozenset(map(camel, entities.BOOKKEEPING))
 ADDRESSES: Final = frozenset(map(camel, entities.ADDRESSES))
+# The attributes that no entity has as a field, and that each write makes anew.
+_OF_THE_TABLE: Final = frozenset({"PK", "SK", "eventId", "dueShard", "dueAt"})
 
 
 def attributes(entity: object) -> Item:
     """The entity as plain attributes, without keys."""
-    item: Item = {}
+    item: Item = {**getattr(entity, "unknown", {})}
     for field in fields(entity):  # type: ignore[arg-type]
         value = getattr(entity, field.name)
-        if value is not None and value != "":
-            item[camel(field.name)] = attributes(value) if is_dataclass(value) else value
+        if value is not None and value not in ("", ()) and field.name != "unknown":
+            item[camel(field.name)] = _attribute(value)
     return item
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_attribute(one) for one in value]
+    return attributes(value) if is_dataclass(value) else value
 
 
 def dump(item: Mapping[str, Any]) -> dict[str, "AttributeValueTypeDef"]:
@@ -54,10 +62,21 @@ def load(raw: RawItem) -> Item:
 
 
 def entity[E: "DataclassInstance"](kind: type[E], item: Item) -> E:
-    """The entity (or record) that the item holds. Attributes that `kind` does not have are left out."""
-    given = {field.name: item[camel(field.name)] for field in fields(kind) if camel(field.name) in item}
+    """The entity (or record, or a part of one) that the item holds."""
+    names = _names(kind)
+    given = {name: item[attribute] for attribute, name in names.items() if attribute in item}
     conversions = _conversions(kind)
-    return kind(**{name: conversions[name](value) if name in conversions else value for name, value in given.items()})
+    made = {name: conversions[name](value) if name in conversions else value for name, value in given.items()}
+    if issubclass(kind, entities.Entity):
+        others = item.keys() - names.keys() - _OF_THE_TABLE
+        made |= {"schema": given.get("schema", 1), "unknown": {name: item[name] for name in others}}
+    return kind(**made)
+
+
+@cache
+def _names(kind: type["DataclassInstance"]) -> dict[str, str]:
+    """For each attribute of an item the field's name."""
+    return {camel(field.name): field.name for field in fields(kind) if field.name != "unknown"}
 
 
 @cache
@@ -70,16 +89,26 @@ def _conversions(kind: type["DataclassInstance"]) -> dict[str, Callable[[Any], A
                 found[field.name] = declared
             elif isinstance(declared, type) and is_dataclass(declared):
                 found[field.name] = partial(entity, declared)
+        if get_origin(field.type) is tuple:
+            found[field.name] = partial(_parts, get_args(field.type)[0])
     return found
+
+
+def _parts[P: "DataclassInstance"](kind: type[P], values: list[Item]) -> tuple[P, ...]:
+    return tuple(entity(kind, value) for value in values)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
     return str(value) if isinstance(value, StrEnum) else value
 
 
 def _natural(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _natural(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_natural(inner) for inner in value]
     return int(value) if isinstance(value, Decimal) else value

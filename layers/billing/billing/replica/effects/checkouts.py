@@ -6,8 +6,9 @@ from typing import Final
 
 from billing.domain import tenancy
 from billing.domain.entities import Identity, Invoice, Kind, OpenCheckout, Tenant
+from billing.domain.invoicing import SETTLES_CHECKOUT
 from billing.domain.order import Snapshot
-from billing.domain.statuses import CheckoutPayment, InvoiceStatus
+from billing.domain.statuses import CheckoutPayment
 from billing.domain.writes import Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
@@ -15,9 +16,6 @@ from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied,
 from billing.replica.effects.subscriptions import subscription_of, with_subscription
 from billing.replica.stripe_event import Event
 
-# The checkout counts as settled when its first invoice has one of these statuses. Whoever voids it gives up the money:
-# from then on only the status of the subscription at Stripe decides.
-SETTLES: Final = frozenset({InvoiceStatus.PAID, InvoiceStatus.VOID})
 _STAGE: Final[Mapping[str, CheckoutPayment]] = {
     "checkout.session.async_payment_succeeded": CheckoutPayment.SETTLED,
     "checkout.session.async_payment_failed": CheckoutPayment.FAILED,
@@ -48,7 +46,7 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
 
 
 def _stage(event_type: str, session: payloads.CheckoutSession, invoice: Invoice | None) -> CheckoutPayment:
-    if invoice and invoice.status in SETTLES:
+    if invoice and invoice.status in SETTLES_CHECKOUT:
         return CheckoutPayment.SETTLED
     paid = session.payment_status in ("paid", "no_payment_required")
     return _STAGE.get(event_type, CheckoutPayment.SETTLED if paid else CheckoutPayment.PENDING)

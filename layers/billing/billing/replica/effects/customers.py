@@ -4,10 +4,15 @@ from billing.domain import tenancy
 from billing.domain.order import Snapshot
 from billing.replica.account import Account
 from billing.replica.effects.outcome import OUT_OF_DATE, Answer, applied
+from billing.replica.reading import text
 from billing.replica.stripe_event import Event
 
 
 def customer_deleted(event: Event, account: Account, _: Snapshot | None) -> Answer:
     """The tenant loses its link. The pointer stays: late events of the customer still find their tenant by it."""
     tenant = account.tenant
-    return applied(tenancy.without_customer(tenant)) if tenant.stripe_customer_id == event.object["id"] else OUT_OF_DATE
+    return (
+        applied(tenancy.without_customer(tenant))
+        if tenant.stripe_customer_id == text(event.object, "id")
+        else OUT_OF_DATE
+    )

@@ -1,20 +1,18 @@
 """Effects of what happens to an invoice, and what follows for a checkout that waits for its money."""
 
 from dataclasses import replace
-from typing import Final
 
-from billing.domain.entities import Invoice, Payment
+from billing.domain.entities import SCHEMA, Invoice, Payment
+from billing.domain.invoicing import SETTLES_CHECKOUT
 from billing.domain.order import Snapshot, Verdict
 from billing.domain.statuses import CheckoutPayment, PaymentStatus
 from billing.domain.writes import Pointer, StripeId, Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
-from billing.replica.effects.checkouts import SETTLES
 from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, ignored, next_state, verdict
 from billing.replica.effects.subscriptions import with_subscription
+from billing.replica.reading import text
 from billing.replica.stripe_event import Event
-
-_ATTEMPT_FAILED: Final = "invoice.payment_failed"
 
 
 def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
@@ -25,7 +23,7 @@ def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) ->
             return Fetch("invoice", incoming.invoice_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    if fetched is None and event.type != _ATTEMPT_FAILED and payloads.attempted(event.object):
+    if fetched is None and payloads.attempted(event.object):
         return Fetch("invoice", incoming.invoice_id)
     return _with_invoice(account, next_state(current, incoming), *_payments_to_link(account, incoming))
 
@@ -50,7 +48,7 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
         for s in account.subscriptions.values()
         if s.checkout_invoice_id == invoice.invoice_id and s.checkout_payment is not CheckoutPayment.SETTLED
     ]
-    if invoice.status not in SETTLES or invoice.stripe_subscription_id is None:
+    if invoice.status not in SETTLES_CHECKOUT or invoice.stripe_subscription_id is None:
         return applied()
     if waiting:
         return with_subscription(account, replace(waiting[0], checkout_payment=CheckoutPayment.SETTLED))
@@ -64,8 +62,8 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
 
 def _invoice(account: Account, snapshot: Snapshot) -> Invoice:
     fields = payloads.invoice_fields(snapshot.object, snapshot.until)
-    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
-    invoice_id = snapshot.object["id"]
+    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until, "schema": SCHEMA}
+    invoice_id = text(snapshot.object, "id")
     known = account.invoices.get(invoice_id)
     fields["stripe_payment_intent_id"] = _one_of(known, *payloads.invoice_intents(snapshot.object))
     if known:
@@ -83,8 +81,6 @@ def _one_of(known: Invoice | None, *paid: str) -> str | None:
 def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
     """Records on the payment and on the invoice that they belong together, whichever of their events came first."""
     paid = payloads.invoice_payment(event.object)
-    if paid.payment_intent_id is None:
-        return ignored("not paid by a PaymentIntent")
     known = account.invoices.get(paid.invoice_id)
     # If it paid a part of an open invoice, perhaps no other event says so.
     if fetched is None and (known is None or not known.terminal):
@@ -94,6 +90,8 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
         incoming = _invoice(account, fetched)
         invoice = next_state(known, incoming) if verdict(known, incoming, fetched) is Verdict.APPLY else known
     assert invoice is not None, "known, or fetched and applied"
+    if paid.payment_intent_id is None:  # recorded by hand, or taken by another service than Stripe
+        return _with_invoice(account, invoice) if fetched else ignored("of an invoice that is closed")
     payment = account.payments.get(paid.payment_intent_id) or Payment(
         tenant_id=invoice.tenant_id,
         stripe_payment_intent_id=paid.payment_intent_id,

@@ -1,14 +1,16 @@
 """Effects of what happens to a PaymentIntent and to its charge."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from billing.domain.entities import Payment
+from billing.domain.entities import SCHEMA, Payment
 from billing.domain.invoicing import after_payment
 from billing.domain.order import Snapshot, Verdict
 from billing.domain.statuses import PaymentStatus
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, ignored, next_state, verdict
+from billing.replica.reading import id_in, text, whole
 from billing.replica.stripe_event import Event
 
 
@@ -30,19 +32,22 @@ def payment_intent_changed(event: Event, account: Account, fetched: Snapshot | N
 
 def _payment(account: Account, snapshot: Snapshot) -> Payment:
     intent = snapshot.object
+    intent_id = text(intent, "id")
     fields = payloads.payment_fields(intent)
     fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
-    known = account.payments.get(intent["id"])
+    known = account.payments.get(intent_id)
+    if known and isinstance(intent.get("latest_charge"), Mapping):
+        fields["schema"] = SCHEMA  # the charge shows what an item of an earlier schema lacks
     # A named invoice counts only if the table has it for this tenant: metadata proves nothing.
     named = next((i for i in payloads.intent_invoice(intent) if i and i in account.invoices), None)
     fields["invoice_id"] = (known.invoice_id if known else None) or named
     if known:
         return replace(known, **fields)
-    return Payment(tenant_id=account.tenant.tenant_id, stripe_payment_intent_id=intent["id"], **fields)
+    return Payment(tenant_id=account.tenant.tenant_id, stripe_payment_intent_id=intent_id, **fields)
 
 
 def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
-    """For refunds, disputes, and refunds that failed or were canceled.
+    """For refunds, those that failed or were canceled among them, and for disputes and inquiries.
 
     They are rare, so Stripe is asked each time for the charge as it is now. Then the order of the events is no matter.
     """
@@ -52,7 +57,7 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
     if fetched is None:
         return Fetch("charge", charge_id)
     charge = fetched.object
-    intent_id = payloads.ref(charge.get("payment_intent"))
+    intent_id = id_in(charge, "payment_intent")
     if intent_id is None:
         return ignored("not of a PaymentIntent")
     if not payloads.is_captured(charge):
@@ -62,8 +67,8 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
         tenant_id=account.tenant.tenant_id,
         stripe_payment_intent_id=intent_id,
         status=PaymentStatus.PROCESSING,  # its own event will say that it succeeded, and pay its invoice
-        amount=charge["amount"],
-        currency=charge["currency"],
+        amount=whole(charge, "amount"),
+        currency=text(charge, "currency"),
     )
     after = replace(payment, stripe_charge_id=charge_id, **payloads.charge_fields(charge))
     return OUT_OF_DATE if after == known else applied(after)

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 from billing.domain import access, tenancy
-from billing.domain.entities import Subscription, Tenant
+from billing.domain.entities import SCHEMA, Identity, Kind, Subscription, Tenant
+from billing.domain.invoicing import SETTLES_CHECKOUT
 from billing.domain.order import Snapshot, Verdict
-from billing.domain.writes import Pointer, StripeId
+from billing.domain.statuses import CheckoutPayment
+from billing.domain.writes import Pointer, StripeId, Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, next_state, verdict
+from billing.replica.reading import id_in, moment, text
 from billing.replica.stripe_event import Event
 
 
@@ -20,7 +23,21 @@ def subscription_changed(event: Event, account: Account, fetched: Snapshot | Non
             return Fetch("subscription", incoming.stripe_subscription_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    return with_subscription(account, next_state(current, incoming))
+    outcome = with_subscription(account, next_state(current, incoming))
+    return replace(outcome, unchanged=_awaited(account, incoming)) if current is None else outcome
+
+
+def _awaited(account: Account, new: Subscription) -> tuple[Unchanged, ...]:
+    """The first invoice of a new subscription that waits for its money.
+
+    The invoice's event may be applied at this moment. One of the two must see the other, so the invoice must be
+    unchanged at the commit.
+    """
+    if new.checkout_payment is not CheckoutPayment.PENDING or new.checkout_invoice_id is None:
+        return ()
+    invoice = account.invoices.get(new.checkout_invoice_id)
+    identity = Identity(Kind.INVOICE, new.checkout_invoice_id, account.tenant.tenant_id)
+    return (Unchanged(identity, invoice.revision if invoice else 0),)
 
 
 def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
@@ -31,23 +48,43 @@ def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> An
     if decided is Verdict.FETCH:
         return Fetch("subscription", incoming.stripe_subscription_id)
     after = next_state(current, incoming) if decided is Verdict.APPLY or current is None else current
-    ends = payloads.moment(event.object.get("trial_end"))
+    ends = moment(event.object, "trial_end")
     if ends and access.is_live(after.status) and ends > (after.trial_notice or ""):
         after = replace(after, trial_notice=ends)
-    return OUT_OF_DATE if after == current else with_subscription(account, after)
+    if after == current:
+        return OUT_OF_DATE
+    outcome = with_subscription(account, after)
+    return replace(outcome, unchanged=_awaited(account, incoming)) if current is None else outcome
 
 
 def subscription_of(account: Account, snapshot: Snapshot) -> Subscription:
     """The subscription as the snapshot has it, with what only the table knows."""
-    fields = payloads.subscription_fields(snapshot.object)
-    known = account.subscriptions.get(snapshot.object["id"])
+    subscription_id = text(snapshot.object, "id")
+    fields = payloads.subscription_fields(snapshot.object, account.plans)
+    known = account.subscriptions.get(subscription_id)
     price = fields["stripe_price_id"]
     same_price = known is not None and known.stripe_price_id == price
     fields["plan_id"] = account.plans.get(price) or (known.plan_id if known and same_price else None)
-    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
+    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until, "schema": SCHEMA}
     if known:
         return replace(known, **fields)
-    return Subscription(tenant_id=account.tenant.tenant_id, stripe_subscription_id=snapshot.object["id"], **fields)
+    new = Subscription(tenant_id=account.tenant.tenant_id, stripe_subscription_id=subscription_id, **fields)
+    return _of_open_checkout(account, new, snapshot)
+
+
+def _of_open_checkout(account: Account, new: Subscription, snapshot: Snapshot) -> Subscription:
+    """The new subscription. If our open checkout made it, it waits for the money of its first invoice.
+
+    Stripe makes it active at once when the buyer pays by a bank debit, and the checkout's own event may come later.
+    """
+    checkout, attempt = account.tenant.checkout, payloads.checkout_attempt(snapshot.object)
+    if checkout is None or not checkout.plan_id or attempt != str(checkout.attempt):
+        return new
+    invoice_id = id_in(snapshot.object, "latest_invoice")
+    invoice = account.invoices.get(invoice_id or "")
+    settled = invoice is not None and invoice.status in SETTLES_CHECKOUT
+    stage = CheckoutPayment.SETTLED if settled else CheckoutPayment.PENDING
+    return replace(new, checkout_payment=stage, checkout_invoice_id=invoice_id)
 
 
 def with_subscription(account: Account, changed: Subscription, tenant: Tenant | None = None) -> Outcome:
@@ -57,14 +94,19 @@ def with_subscription(account: Account, changed: Subscription, tenant: Tenant | 
     the tenant's revision, and the other one reads again.
     """
     others = {**account.subscriptions, changed.stripe_subscription_id: changed}
-    owner, pointers = _with_customer(account, tenant or account.tenant, changed.stripe_customer_id)
+    owner, pointers = _with_customer(account, tenant or account.tenant, changed)
     owner, marked = tenancy.follow(owner, others.values())
+    owner = tenancy.with_customer_of_current(owner, marked)
     touched = [s for s in marked if s != account.subscriptions.get(s.stripe_subscription_id)]
     return applied(owner, *touched, pointers=pointers)
 
 
-def _with_customer(account: Account, tenant: Tenant, customer_id: str) -> tuple[Tenant, tuple[Pointer, ...]]:
+def _with_customer(account: Account, tenant: Tenant, of: Subscription) -> tuple[Tenant, tuple[Pointer, ...]]:
     if account.customer_known:
         return tenant, ()
-    pointer = Pointer(StripeId(customer_id), tenant_id=tenant.tenant_id)
-    return replace(tenant, stripe_customer_id=tenant.stripe_customer_id or customer_id), (pointer,)
+    pointer = Pointer(StripeId(of.stripe_customer_id), tenant_id=tenant.tenant_id)
+    # What Stripe has of the customer may have come before this, and nobody knew whose it was.
+    linked = replace(tenant, import_due=of.snapshot_at)
+    if tenant.stripe_customer_id is None:
+        linked = replace(linked, stripe_customer_id=of.stripe_customer_id, customer_found=True)
+    return linked, (pointer,)
