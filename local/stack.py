@@ -33,7 +33,7 @@ from local.aws.clients import TIME_LIMIT_FACTOR, AwsAccess, Credentials
 from local.aws.dynamodb_local import DynamoDBLocal
 from local.aws.gateway import Api, Gateway
 from local.aws.runtime import Runtime
-from local.aws.schedule import Schedule
+from local.aws.schedule import FIVE_MINUTES, HOUR, Schedule
 from local.aws.server import Aws
 from local.aws.stream import StreamPoller
 from local.console.console import Console
@@ -154,9 +154,10 @@ class Stack:
         self._running.callback(self.stream.close)
         self.stream.start()
         clock = self.stripe.clock if self.stripe else time.time
-        schedule = Schedule(clock, runtimes["ReconcileStripeFunction"])
-        self._running.callback(schedule.close)
-        schedule.start()
+        for name, every in (("ReconcileStripeFunction", HOUR), ("SweepDueItemsFunction", FIVE_MINUTES)):
+            schedule = Schedule(clock, runtimes[name], every)
+            self._running.callback(schedule.close)
+            schedule.start()
         if self.stripe:
             self.stripe.webhooks.url = os.environ.get("WEBHOOK_URL") or self.webhook_url
             self.stripe.webhooks.secrets = [self.webhook_secret]

@@ -11,6 +11,6 @@ from billing.pay.own_invoices import OwnInvoices
 def handler(event: http.Event, context: LambdaContext) -> http.Response:
     caller = http.caller(event, bootstrap.settings())
     caller.administer()
-    request = http.parse(event, CreateInvoice)
+    request = http.parse(event, CreateInvoice, idempotencyKey=http.header(event, "Idempotency-Key"))
     invoice, created = OwnInvoices(bootstrap.table()).create(request)
     return http.ok(invoice, status=201 if created else 200)

@@ -1,4 +1,4 @@
-"""Does the work of EventBridge Scheduler: starts the reconciliation at every full hour of Stripe's time.
+"""Does the work of EventBridge Scheduler: starts a function at every full hour (or five minutes) of Stripe's time.
 
 Stripe's time may jump.
 """
@@ -10,17 +10,19 @@ from typing import Final
 
 from local.aws.runtime import FunctionError, Runtime
 
-HOUR: Final = 3600
+HOUR: Final = 3600  # seconds
+FIVE_MINUTES: Final = 300
 _LOOK_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
 
 class Schedule:
-    def __init__(self, clock: Callable[[], float], function: Runtime) -> None:
+    def __init__(self, clock: Callable[[], float], function: Runtime, every: int = HOUR) -> None:
         self._clock = clock
+        self._every = every
         self._function = function
-        self._hour = self._now()
+        self._last = self._now()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="schedule")
 
@@ -32,13 +34,13 @@ class Schedule:
         self._thread.join(timeout=10)
 
     def _now(self) -> int:
-        return int(self._clock() // HOUR)
+        return int(self._clock() // self._every)
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
-            hour = self._now()
-            if hour != self._hour:
-                self._hour = hour
+            present = self._now()
+            if present != self._last:
+                self._last = present
                 self._start()
 
     def _start(self) -> None:
@@ -46,4 +48,4 @@ class Schedule:
             self._function.invoke({})
         except FunctionError as error:
             if not self._stopped.is_set():
-                logger.warning("the reconciliation failed: %s", error)
+                logger.warning("a scheduled function failed: %s", error)

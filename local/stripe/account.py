@@ -39,7 +39,7 @@ class Account:
         self.answers.clear()
 
     def fail(self, status: int = 0, count: int = 1, seconds: float = 0, path: str = "/") -> Object:
-        """The next `count` calls whose path contains `path` get this status after `seconds`.
+        """The next `count` calls whose `METHOD /path` contains `path` get this status after `seconds`.
 
         With status 0, the server carries out the calls and answers late.
         """
@@ -47,10 +47,10 @@ class Account:
         self.failures.append(failure)
         return failure
 
-    def next_failure(self, path: str) -> Object | None:
-        """Returns the failure for a call of this path, if there is one, and counts it as used."""
+    def next_failure(self, call: str) -> Object | None:
+        """Returns the failure for this call (`METHOD /path`), if there is one, and counts it as used."""
         with self.lock:
-            failure: Object | None = next((f for f in self.failures if f["path"] in path), None)
+            failure: Object | None = next((f for f in self.failures if f["path"] in call), None)
             if failure is None:
                 return None
             failure["count"] -= 1

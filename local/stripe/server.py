@@ -85,7 +85,7 @@ class StripeServer:
         path, act, object_id = self._route(request)
         form = self._form(request, path)
         self._account.calls.append((request.method, request.path))
-        failure = self._account.next_failure(request.path)
+        failure = self._account.next_failure(f"{request.method} {request.path}")
         answer: Callable[[], Object] = partial(self._act, act, form, object_id)
         if failure:
             answer = _failing(failure, answer)

@@ -9,7 +9,7 @@ from botocore.client import BaseClient
 
 from billing import bootstrap
 from billing.replica.effects import EFFECTS
-from local.stripe.engine import payments
+from local.stripe.engine import payments, periods, subscriptions
 from tests.world import TENANT, World
 
 # The operations that have another name in IAM.
@@ -96,6 +96,12 @@ def operate(world: World) -> None:
     world.api("POST", "/stripe/reconcile", tenant=None, admin=True)
     world.subscribe("processing", for_tenant="lost-for-good")
     world.run("reconcile_stripe", {})
+    world.stripe.store.create("customer", id="cus_link", metadata={"tenantId": "linked"})
+    price = world.stripe.store.get("price", "price_pro")
+    linked = subscriptions.create_subscription(world.stripe.store, "cus_link", price, {})
+    periods.begin(world.stripe.store, linked, "pm_card_visa")
+    world.checkout("linked", extra={"customerId": "cus_link"})
+    world.run("sweep_due_items", {})
     after = {"PK": {"S": "TENANT#acme"}, "SK": {"S": "TENANT"}, "tenantId": {"S": "acme"}}
     after |= {"status": {"S": "ACTIVE"}, "revision": {"N": "1"}, "updatedAt": {"S": "2026-11-23T12:00:00Z"}}
     change = {"Keys": {}, "NewImage": after, "SequenceNumber": "1"}

@@ -151,6 +151,7 @@ def test_the_table_is_safe() -> None:
     assert [i["IndexName"] for i in properties["GlobalSecondaryIndexes"]] == [
         keys.FAILED_INDEX,
         keys.TENANT_EVENTS_INDEX,
+        keys.DUE_INDEX,
     ]
 
 

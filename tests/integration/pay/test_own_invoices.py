@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from billing.adapters.table.store import Table
+from billing.errors import RevisionConflict
 from tests.integration.support import refused
 from tests.world import TENANT, Answer, World
 
@@ -82,3 +84,32 @@ def test_times_are_kept_in_utc(world: World) -> None:
 
 def test_codes_are_kept_in_lower_case(world: World) -> None:
     assert create(world, currency="EUR").body["currency"] == "eur"
+
+
+def test_an_idempotency_key_makes_one_invoice(world: World) -> None:
+    """Without an id, a request whose answer was lost can be sent again."""
+
+    def send(key: str, amount: int = 900, tenant: str = TENANT) -> Answer:
+        body = {"amount": amount, "currency": "usd"}
+        headers = {"Idempotency-Key": key}
+        return world.api("POST", f"/tenants/{tenant}/invoices", admin=True, json=body, headers=headers)
+
+    first, again = send("key-1"), send("key-1")
+    assert (first.status, again.status) == (201, 200)
+    assert first.body == again.body
+    assert send("key-2").body["invoiceId"] != first.body["invoiceId"]
+    assert send("key-1", tenant="other").body["invoiceId"] != first.body["invoiceId"]
+    refused(send("key-1", amount=901), 409, "already-exists")
+    refused(send("k" * 256), 400, "bad-request")
+
+
+def test_a_race_that_was_lost_is_no_other_invoice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB refuses one of two transactions at once, and perhaps neither of them is written."""
+    write = Table.write
+
+    def collides(*_: object) -> None:
+        monkeypatch.setattr(Table, "write", write)
+        raise RevisionConflict
+
+    monkeypatch.setattr(Table, "write", collides)
+    assert create(world, invoiceId="inv-7").status == 201

@@ -210,3 +210,54 @@ def test_card_error_is_402(world: World) -> None:
     bring_in(world)
     world.stripe.fail(402)
     refused(pay(world), 402, "card-declined")
+
+
+# -- a part that was paid otherwise
+
+
+def pay_otherwise(world: World, amount: int) -> None:
+    """A PaymentIntent that somebody made at Stripe for the same invoice."""
+    metadata = {"tenantId": TENANT, "invoiceId": INVOICE}
+    intent = payments.create_intent(world.stripe.store, amount, "usd", customer=CUSTOMER, metadata=metadata)
+    payments.charge(world.stripe.store, intent)
+    world.deliver_new()
+
+
+def test_the_secret_is_over_what_remains(world: World) -> None:
+    world.customer()
+    bring_in(world)
+    secret = pay(world).body["clientSecret"]
+    pay_otherwise(world, 10000)
+    assert pay(world).body["clientSecret"] == secret
+    intent = world.stripe.store.all("payment_intent")[-1]
+    assert (intent["client_secret"], intent["amount"]) == (secret, 15000)
+    collecting.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    world.deliver_new()
+    invoice = world.invoice(INVOICE)
+    assert invoice
+    assert (invoice.status, invoice.amount_paid, invoice.amount_overpaid) == (InvoiceStatus.PAID, 25000, 0)
+
+
+def test_an_intent_whose_amount_cannot_change_is_replaced(world: World) -> None:
+    world.customer()
+    bring_in(world)
+    first = pay(world).body["clientSecret"]
+    pay_otherwise(world, 10000)
+    world.stripe.fail(400, 1, 0, "POST /v1/payment_intents/")
+    assert pay(world).body["clientSecret"] != first
+    live = [i for i in world.stripe.store.all("payment_intent") if i["status"] == "requires_payment_method"]
+    assert [i["amount"] for i in live] == [15000]
+
+
+def test_what_is_paid_beyond_the_amount_due_is_recorded(world: World) -> None:
+    """The buyer had the payment page open when a part was paid otherwise."""
+    world.customer()
+    bring_in(world)
+    pay(world)
+    intent = world.stripe.store.all("payment_intent")[0]
+    pay_otherwise(world, 10000)
+    collecting.confirm_intent(world.stripe.store, intent, "pm_card_visa")
+    world.deliver_new()
+    invoice = world.invoice(INVOICE)
+    assert invoice
+    assert (invoice.status, invoice.amount_paid, invoice.amount_overpaid) == (InvoiceStatus.PAID, 35000, 10000)

@@ -69,7 +69,9 @@ def test_expanded_fields_are_read_like_ids() -> None:
 def test_the_invoice_of_an_old_payment_intent() -> None:
     assert payloads.intent_invoice({"invoice": "in_1"}) == (None, "in_1", None)
     assert payloads.intent_invoice({"metadata": {"invoiceId": "inv-1"}}) == ("inv-1", None, None)
-    assert payloads.intent_invoice({"payment_details": {"order_reference": "in_2"}}) == (None, None, "in_2")
+    referring = {"payment_details": {"order_reference": "in_2"}}
+    assert payloads.intent_invoice({**referring, "status": "succeeded"}) == (None, None, "in_2")
+    assert payloads.intent_invoice({**referring, "status": "requires_action"}) == (None, None, None)
 
 
 def test_an_invoice_past_its_due_date_is_overdue() -> None:

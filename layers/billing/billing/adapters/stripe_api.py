@@ -60,6 +60,7 @@ class PaymentIntent:
     id: str
     status: str
     client_secret: str
+    amount: int
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,15 @@ class StripeApi:
         with _calling("payment_intents.retrieve"):
             return _intent(self._v1.payment_intents.retrieve(payment_intent_id))
 
+    def change_amount(self, payment_intent_id: str, amount: int) -> PaymentIntent:
+        """`amount` in minor units. Only a PaymentIntent that can still be paid takes another amount."""
+        with _calling("payment_intents.update"):
+            return _intent(self._v1.payment_intents.update(payment_intent_id, {"amount": amount}))
+
+    def cancel_payment_intent(self, payment_intent_id: str) -> None:
+        with _calling("payment_intents.cancel"):
+            self._v1.payment_intents.cancel(payment_intent_id)
+
     def invoice_secret(self, invoice_id: str) -> tuple[str, str | None]:
         """The status of Stripe's invoice, and the client secret that pays it (None if nothing is to be paid)."""
         with _calling("invoices.retrieve"):
@@ -220,6 +230,10 @@ class StripeApi:
         with _calling("events.list"):
             return _page(self._v1.events.list({"types": [*types], "limit": PAGE, **filters}))  # type: ignore[arg-type]
 
+    def list_checkout_sessions(self, **filters: Any) -> Page:
+        with _calling("checkout.sessions.list"):
+            return _page(self._v1.checkout.sessions.list({"limit": PAGE, **filters}))  # type: ignore[arg-type]
+
     def list_subscriptions(self, **filters: Any) -> Page:
         """Also the ended ones, which Stripe lists only if it is asked for all."""
         with _calling("subscriptions.list"):
@@ -255,7 +269,7 @@ def _session(session: Any) -> Session:
 
 
 def _intent(intent: Any) -> PaymentIntent:
-    return PaymentIntent(id=intent.id, status=intent.status, client_secret=intent.client_secret)
+    return PaymentIntent(id=intent.id, status=intent.status, client_secret=intent.client_secret, amount=intent.amount)
 
 
 @contextmanager

@@ -7,9 +7,12 @@ from billing.domain.entities import Entity, Identity, Kind
 
 
 class Phase(StrEnum):
-    """What a run works on, in this order. An invoice is linked to payments that the table has, so they come first."""
+    """What a run works on, in this order. A checkout says whether its subscription waits for money, and an invoice is
+    linked to payments that the table has. So these come first.
+    """
 
     EVENTS = "events"
+    CHECKOUTS = "checkouts"
     SUBSCRIPTIONS = "subscriptions"
     PAYMENTS = "payments"
     OPEN_INVOICES = "open-invoices"

@@ -76,11 +76,14 @@ def header(event: Event, name: str) -> str:
     return next((str(value) for key, value in _mapping(event, "headers").items() if key.lower() == name.lower()), "")
 
 
-def parse[M: "BaseModel"](event: Event, model: type[M]) -> M:
-    """The parameters in path, query string and JSON body. Raises `BadRequest`, which names the wrong ones."""
+def parse[M: "BaseModel"](event: Event, model: type[M], **headers: str) -> M:
+    """The parameters in path, query string and JSON body, and those that come as headers.
+
+    Raises `BadRequest`, which names the wrong ones.
+    """
     from pydantic import ValidationError  # noqa: PLC0415 - the webhook has no use for it, and it costs 60 ms of start
 
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {name: value for name, value in headers.items() if value}
     for source in (_mapping(event, "pathParameters"), _mapping(event, "queryStringParameters"), _json_body(event)):
         for name, value in source.items():
             if values.setdefault(name, value) != value:

@@ -95,7 +95,10 @@ class PutPlan(Parameters):
 
 
 class CreateInvoice(Parameters):
-    """`amount` in minor units of `currency`; `due_date` an ISO 8601 date or time."""
+    """`amount` in minor units of `currency`; `due_date` an ISO 8601 date or time.
+
+    `idempotency_key` comes as the header `Idempotency-Key`, and is of use without an `invoice_id`.
+    """
 
     tenant_id: TenantId
     invoice_id: Id | None = None
@@ -103,6 +106,7 @@ class CreateInvoice(Parameters):
     currency: Currency
     due_date: Moment | None = None
     description: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
 
 # -- operators

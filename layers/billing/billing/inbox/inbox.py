@@ -76,7 +76,7 @@ class Inbox:
             outcome = decision.outcome
             record = replace(record, status=outcome.status, reason=outcome.reason, tenant_id=decision.tenant_id)
             try:
-                self._close(record, outcome)
+                self._close(record, decision)
             except RevisionConflict:
                 continue
             except RecordDone:
@@ -90,9 +90,11 @@ class Inbox:
         except StripeNotFound as error:
             raise Unresolved(str(error)) from error
 
-    def _close(self, record: Record, outcome: Outcome) -> None:
+    def _close(self, record: Record, decision: Decision) -> None:
+        outcome = decision.outcome
         table = self.decider.table
         if outcome.entities:
+            outcome = self.decider.in_one_transaction(decision)
             table.commit(record, outcome.entities, outcome.pointers, outcome.unchanged)
         else:
             table.close_record(record)

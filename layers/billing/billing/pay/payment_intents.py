@@ -22,6 +22,7 @@ from billing.errors import (
     RevisionConflict,
     StripeFailed,
     StripeNotFound,
+    StripeRejected,
 )
 
 _STILL_PAYABLE: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
@@ -81,6 +82,8 @@ class PaymentIntents:
         if invoice.stripe_payment_intent_id:
             intent = self.stripe.payment_intent(invoice.stripe_payment_intent_id)
             if intent.status in _STILL_PAYABLE:
+                intent = self._over_what_remains(invoice, intent)
+            if intent.status in _STILL_PAYABLE:
                 return intent.client_secret
             self._check_closed(invoice, intent)
         if invoice.stripe_payment_intent_id or not invoice.payment_attempt:
@@ -98,6 +101,19 @@ class PaymentIntents:
             raise
         self.table.write([replace(invoice, stripe_payment_intent_id=intent.id)])
         return intent.client_secret
+
+    def _over_what_remains(self, invoice: Invoice, intent: PaymentIntent) -> PaymentIntent:
+        """The PaymentIntent over the amount that is still due: a part may have been paid otherwise since it was made.
+
+        If Stripe does not change its amount any more, it is canceled.
+        """
+        if intent.amount == invoice.amount_remaining:
+            return intent
+        with suppress(StripeRejected):
+            return self.stripe.change_amount(intent.id, invoice.amount_remaining)
+        with suppress(StripeRejected):  # it was paid at this moment
+            self.stripe.cancel_payment_intent(intent.id)
+        return self.stripe.payment_intent(intent.id)
 
     def _reserve(self, invoice: Invoice) -> Invoice:
         """The invoice with its next attempt, as the table has it. Raises `RevisionConflict`."""

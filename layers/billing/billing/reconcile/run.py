@@ -18,7 +18,7 @@ from itertools import batched
 from typing import Any, Final
 
 from billing import deadline, retry
-from billing.adapters.stripe_api import WORST_CASE_SECONDS, Page, StripeApi
+from billing.adapters.stripe_api import Page, StripeApi
 from billing.adapters.table import keys
 from billing.adapters.table.store import Table
 from billing.domain.progress import Phase, Progress
@@ -28,6 +28,7 @@ from billing.inbox.inbox import Inbox
 from billing.reconcile import phases
 from billing.reconcile.report import Report, Stop
 from billing.replica import sync
+from billing.replica.decide import NO_OWNER
 from billing.replica.effects import EFFECTS
 from billing.replica.stripe_event import parse_event
 
@@ -35,10 +36,9 @@ type Object = dict[str, Any]
 
 MAX_TYPES: Final = 20  # what one list of events takes
 _TYPES: Final = tuple(batched(sorted(EFFECTS), MAX_TYPES, strict=False))
+_WITHOUT_OWNER: Final = (NO_OWNER.status, NO_OWNER.reason)
 _NOT_APPLIED: Final = frozenset({RecordStatus.RECEIVED, RecordStatus.FAILED})
 _WAITS: Final = (0.0, 1.0, 2.0, 4.0)  # seconds before each try, while Stripe refuses or fails
-# For one object: two calls of Stripe and a write.
-_NEEDED_SECONDS: Final = WORST_CASE_SECONDS * 2 + deadline.RESERVE_SECONDS
 _TIME_IS_OVER: Final = "The time of this run is over."
 
 
@@ -101,11 +101,14 @@ class _Walk:
         """One slice of time: as many events as one list holds, the oldest first."""
         since = int(progress.cursor)
         events, until = self._slice(since, progress.began_at)
-        handled = {key.PK for key, item in self._records(events).items() if item["status"] not in _NOT_APPLIED}
+        records = {key.PK: item for key, item in self._records(events).items()}
         for event in sorted(events, key=lambda e: e["created"]):
             self._report.seen += 1
-            if keys.event(event["id"]).PK not in handled:
+            record = records.get(keys.event(event["id"]).PK)
+            if record is None or record["status"] in _NOT_APPLIED:
                 self._take_in(event)
+            elif (record["status"], record.get("reason")) == _WITHOUT_OWNER and not self._report.dry_run:
+                self._try_again(event)
         held = min(filter(None, [progress.held_at, self._report.oldest_failed]), default=None)
         progress = replace(progress, held_at=held)
         return phases.next_phase(progress) if until is None else replace(progress, cursor=str(until + 1))
@@ -149,6 +152,13 @@ class _Walk:
             received = parse_event(json.dumps(event).encode())
             _patiently(lambda: self._inbox.receive(received))
 
+    def _try_again(self, event: Object) -> None:
+        """An event that had no owner. Its owner may be known by now."""
+        with self._report.trying(event["id"], event["type"], event["created"]):
+            received = parse_event(json.dumps(event).encode())
+            if _patiently(lambda: self._inbox.receive(received)).record.status is not RecordStatus.IGNORED:
+                self._report.miss(event["created"])
+
     # -- objects
 
     def _objects(self, progress: Progress) -> Progress:
@@ -159,8 +169,9 @@ class _Walk:
             if not progress.cursor:
                 raise
             return replace(progress, cursor="")  # the last object compared is no longer in the list: begin it anew
-        for stripe_object in filter(_IS_COMPARED[progress.phase], page):
-            self._compare(stripe_object)
+        for stripe_object in page:
+            if sync.is_compared(stripe_object) and (progress.phase, stripe_object.get("status")) != _COMPARED_BEFORE:
+                self._compare(stripe_object)
         progress = replace(progress, objects_failed=progress.objects_failed or self._report.objects_failed)
         return replace(progress, cursor=page[-1]["id"]) if more else phases.next_phase(progress)
 
@@ -168,6 +179,7 @@ class _Walk:
         after = {"starting_after": progress.cursor} if progress.cursor else {}
         created = {"gte": progress.objects_since}
         lists: dict[Phase, Callable[[], Page]] = {
+            Phase.CHECKOUTS: lambda: self._stripe.list_checkout_sessions(created=created, **after),
             Phase.SUBSCRIPTIONS: lambda: self._stripe.list_subscriptions(**after),
             Phase.PAYMENTS: lambda: self._stripe.list_payment_intents(created=created, **after),
             Phase.OPEN_INVOICES: lambda: self._stripe.list_invoices(status="open", **after),
@@ -192,7 +204,7 @@ def _patiently[T](ask: Callable[[], T]) -> T:
     failed for one object alone, `Report.trying` decides.
     """
     _check_time(_WAITS[1])
-    for number in retry.rounds(_WAITS, reserve=_NEEDED_SECONDS):
+    for number in retry.rounds(_WAITS, reserve=sync.NEEDED_SECONDS):
         try:
             return ask()
         except (StripeRateLimited, StripeUnavailable):
@@ -202,19 +214,9 @@ def _patiently[T](ask: Callable[[], T]) -> T:
 
 
 def _check_time(wait: float = 0) -> None:
-    if deadline.remaining() < _NEEDED_SECONDS + wait:
+    if deadline.remaining() < sync.NEEDED_SECONDS + wait:
         raise Stop(_TIME_IS_OVER)
 
 
-def _has_failed(intent: Object) -> bool:
-    return intent["status"] == "requires_payment_method" and intent["last_payment_error"] is not None
-
-
-# Which objects of a phase's list are compared. The table has no PaymentIntent that nobody tried to pay yet, and no
-# draft of an invoice. Open invoices have a phase of their own.
-_IS_COMPARED: Final[Mapping[Phase, Callable[[Object], bool]]] = {
-    Phase.SUBSCRIPTIONS: lambda _: True,
-    Phase.PAYMENTS: lambda intent: intent["status"] in ("succeeded", "canceled") or _has_failed(intent),
-    Phase.OPEN_INVOICES: lambda _: True,
-    Phase.INVOICES: lambda invoice: invoice["status"] not in ("draft", "open"),
-}
+# Open invoices have a phase of their own.
+_COMPARED_BEFORE: Final = (Phase.INVOICES, "open")

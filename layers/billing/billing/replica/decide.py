@@ -6,10 +6,12 @@ was read before Stripe was asked. So if the write succeeds, Stripe's answer is n
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import batched
 from typing import Final
 
-from billing.adapters.table.store import Table
+from billing.adapters.table.store import MAX_WRITES, Table
+from billing.domain.entities import Entity, Subscription, Tenant
 from billing.domain.order import FetchedKind, Payload, Snapshot
 from billing.errors import StripeNotFound
 from billing.observability import logger
@@ -37,6 +39,11 @@ class Decision:
         return self.account.tenant.tenant_id if self.account else None
 
 
+def _is_mark(account: Account, after: Subscription) -> bool:
+    before = account.subscriptions.get(after.stripe_subscription_id)
+    return before is not None and replace(before, duplicate=after.duplicate) == after
+
+
 @dataclass(frozen=True)
 class Decider:
     """`fetch(kind, id)` reads one object from Stripe."""
@@ -58,6 +65,27 @@ class Decider:
             answer = self._apply(effect, event, account, self._ask(answer))
         assert isinstance(answer, Outcome), "an effect asks Stripe once"
         return Decision(account, answer)
+
+    def in_one_transaction(self, decision: Decision) -> Outcome:
+        """The decision's outcome. If one transaction cannot hold all of it, the marks of `duplicate` that are too many
+        are written before, in steps.
+
+        Each step also writes the tenant, so that nobody else changes a subscription in between. After a crash the next
+        delivery finds fewer marks to write. Raises `RevisionConflict`.
+        """
+        outcome, account = decision.outcome, decision.account
+        surplus = len(outcome.entities) + len(outcome.pointers) + len(outcome.unchanged) - (MAX_WRITES - 1)
+        if account is None or surplus <= 0:
+            return outcome
+        marks = [e for e in outcome.entities if isinstance(e, Subscription) and _is_mark(account, e)]
+        tenant, written = account.tenant, list[Entity]()
+        for chunk in batched(marks[: surplus + len(marks) // MAX_WRITES + 1], MAX_WRITES - 1, strict=False):
+            self.table.write([tenant, *chunk])
+            tenant = replace(tenant, revision=tenant.revision + 1)
+            written += chunk
+        rest = [e for e in outcome.entities if e not in written]
+        entities = [replace(e, revision=tenant.revision) if isinstance(e, Tenant) else e for e in rest]
+        return replace(outcome, entities=tuple(entities))
 
     def _apply(self, effect: Effect, event: Event, account: Account, state: Snapshot | None) -> Outcome | Fetch:
         if state and state.object["object"] == "subscription":

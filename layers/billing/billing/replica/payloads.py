@@ -287,13 +287,12 @@ def intent_invoice(intent: Payload) -> tuple[str | None, ...]:
     """The invoice of the platform's own (from our metadata), and Stripe's.
 
     Payloads before basil name Stripe's invoice. In later ones an invoice's PaymentIntent has it as its order reference:
-    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-payment_details-order_reference
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-payment_details-order_reference. That
+    counts once the payment succeeded: then the invoice's own event says the same, so their order does not matter.
     """
-    return (
-        maybe_text(part(intent, "metadata"), "invoiceId"),
-        id_in(intent, "invoice"),
-        maybe_text(part(intent, "payment_details"), "order_reference"),
-    )
+    own = maybe_text(part(intent, "metadata"), "invoiceId"), id_in(intent, "invoice")
+    hint = maybe_text(part(intent, "payment_details"), "order_reference")
+    return (*own, hint if intent.get("status") == "succeeded" else None)
 
 
 def was_tried(intent: Payload) -> bool:

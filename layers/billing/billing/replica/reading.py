@@ -89,7 +89,11 @@ def entries(source: Payload, name: str) -> Sequence[Payload]:
 def id_in(source: Payload, name: str) -> str | None:
     """The id that a field holds. If the field holds the expanded object, the id of that object."""
     value = source.get(name)
-    return maybe_text(value, "id") if isinstance(value, Mapping) else maybe_text(source, name)
+    if not isinstance(value, Mapping):
+        return maybe_text(source, name)
+    if not isinstance(value.get("id"), str) or not _storable(value["id"]):
+        raise unreadable(name)
+    return maybe_text(value, "id")
 
 
 def _storable(value: str) -> bool:

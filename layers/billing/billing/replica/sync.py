@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from billing import clock, retry
+from billing import clock, deadline, retry
+from billing.adapters.stripe_api import WORST_CASE_SECONDS
 from billing.adapters.table import items
 from billing.domain.entities import Entity, Identity, Invoice, completed
 from billing.domain.invoicing import by_time
@@ -24,12 +25,16 @@ from billing.replica.stripe_event import Event
 
 type ComparedKind = Literal["subscription", "payment_intent", "invoice"]
 
+# For one object: two calls of Stripe and a write.
+NEEDED_SECONDS: Final = WORST_CASE_SECONDS * 2 + deadline.RESERVE_SECONDS
+
 _EFFECTS: Final[Mapping[ComparedKind, Effect]] = {
     "subscription": subscription_changed,
     "payment_intent": payment_intent_changed,
     "invoice": invoice_changed,
 }
 _COMPLETED: Final = "checkout.session.completed"
+_EXPIRED: Final = "checkout.session.expired"
 _BUSY: Final = "Others change the same records at the moment; try again."
 
 
@@ -46,13 +51,46 @@ class Found:
 
 
 def compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool = False) -> Found:
-    """Compares the table with a subscription, PaymentIntent or invoice from a list of Stripe, and repairs the table.
+    """Compares the table with a Checkout Session, subscription, PaymentIntent or invoice from a list of Stripe, and
+    repairs the table.
 
     A list may be older than the table, so it is only a hint. Where it differs, Stripe is asked for the object.
     Raises `Unresolved` when the table holds a final state that Stripe does not have. No event takes a final state back
     either, so a human must look at it. Raises `Contention`, `StripeNotFound` and what asking Stripe raises.
     """
-    return retry.attempts(lambda: _compare_and_repair(decider, listed, dry_run=dry_run), _BUSY)
+    compare = _compare_checkout if listed["object"] == "checkout.session" else _compare_and_repair
+    return retry.attempts(lambda: compare(decider, listed, dry_run=dry_run), _BUSY)
+
+
+def is_compared(listed: Payload) -> bool:
+    """Whether the table has such an object: no open Checkout Session (it may change any moment), no PaymentIntent that
+    nobody tried to pay yet, and no draft of an invoice.
+    """
+    match listed["object"]:
+        case "checkout.session":
+            return bool(listed["mode"] == "subscription" and listed["status"] != "open")
+        case "payment_intent":
+            return payloads.was_tried(listed)
+        case "invoice":
+            return bool(listed["status"] != "draft")
+    return True
+
+
+def is_out_of_time() -> bool:
+    """Whether the invocation has no time to compare another object."""
+    return deadline.remaining() < NEEDED_SECONDS
+
+
+def _compare_checkout(decider: Decider, listed: Payload, *, dry_run: bool) -> Found:
+    """A session's end is final, and the stage of its payment only moves on. So the list is good enough."""
+    event_type = _COMPLETED if listed["status"] == "complete" else _EXPIRED
+    decision = decider.decide(_event_of(event_type, listed), EFFECTS[event_type])
+    if decision.account is None:
+        return Found(foreign=True)
+    differing = _differing(decision.account, decision)
+    if differing and not dry_run:
+        _write(decider, decision)
+    return Found(differing)
 
 
 def _compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool) -> Found:
@@ -80,18 +118,13 @@ def _compared_with_present(decider: Decider, event: Event, effect: Effect, *, dr
     return Found(differing)
 
 
-def apply_checkout(decider: Decider, session: Payload) -> None:
+def apply_checkout(decider: Decider, session: Payload) -> bool:
     """Applies a complete Checkout Session as its event does. That event may have come, may come later or never.
+    Returns whether the table did not have all of it.
 
     Raises `Contention`, `StripeNotFound` and what asking Stripe raises.
     """
-    retry.attempts(lambda: _apply_checkout(decider, session), _BUSY)
-
-
-def _apply_checkout(decider: Decider, session: Payload) -> None:
-    decision = decider.decide(_event_of(_COMPLETED, session), EFFECTS[_COMPLETED])
-    if decision.account and _differing(decision.account, decision):
-        _write(decider, decision)
+    return bool(retry.attempts(lambda: _compare_checkout(decider, session, dry_run=False), _BUSY).differing)
 
 
 def _event_of(event_type: str, stripe_object: Payload) -> Event:
@@ -116,7 +149,7 @@ def _effect_of_present(kind: ComparedKind) -> Effect:
 
 
 def _write(decider: Decider, decision: Decision) -> None:
-    outcome = decision.outcome
+    outcome = decider.in_one_transaction(decision)
     decider.table.write(outcome.entities, outcome.pointers, outcome.unchanged)
 
 

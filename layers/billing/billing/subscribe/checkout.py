@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from billing import retry
+from billing import clock, retry
 from billing.adapters.stripe_api import Session, StripeApi
 from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
@@ -101,8 +101,11 @@ class Checkout:
             self._check_customer(caller, tenant, customer_id)
         elif tenant.stripe_customer_id:
             return tenant
+        is_new = customer_id is None
         customer_id = customer_id or self._new_customer(tenant)
-        linked = replace(tenant, stripe_customer_id=customer_id)
+        # What Stripe has of an existing customer is brought in by the next sweep.
+        due = tenant.import_due if is_new else clock.now()
+        linked = replace(tenant, stripe_customer_id=customer_id, customer_found=False, import_due=due)
         return self._written(linked, Pointer(StripeId(customer_id), tenant_id=tenant.tenant_id))
 
     def _new_customer(self, tenant: Tenant) -> str:
@@ -175,6 +178,9 @@ class Checkout:
         if session is None or session.status == "expired":
             return None
         if session.status == "complete":
+            # Perhaps its event is lost for good. Then nothing else ever closes this checkout.
+            if sync.apply_checkout(self.decider, self.stripe.checkout_state(session.id)):
+                raise RevisionConflict  # once more, with what it sold
             raise SubscriptionExists(_COMPLETE)
         if replace(last, session_id="") == checkout:
             return self._remember(tenant, last, session)
@@ -207,7 +213,9 @@ class Checkout:
 
     def _create(self, tenant: Tenant, checkout: OpenCheckout) -> Session:
         metadata = {"tenantId": tenant.tenant_id, "planId": checkout.plan_id}
-        subscription_data: dict[str, Any] = {"metadata": metadata}
+        attempt = {"checkoutAttempt": str(checkout.attempt)}
+        # With the attempt a subscription tells that it waits for the money of this checkout.
+        subscription_data: dict[str, Any] = {"metadata": metadata | attempt}
         if checkout.trial_days:
             subscription_data["trial_period_days"] = checkout.trial_days
         parameters = {
@@ -215,7 +223,7 @@ class Checkout:
             "customer": tenant.stripe_customer_id,
             "client_reference_id": tenant.tenant_id,
             "line_items": [{"price": checkout.stripe_price_id, "quantity": 1}],
-            "metadata": {**metadata, "checkoutAttempt": str(checkout.attempt)},
+            "metadata": metadata | attempt,
             "subscription_data": subscription_data,
             "success_url": self.settings.success_url,
             "cancel_url": self.settings.cancel_url,

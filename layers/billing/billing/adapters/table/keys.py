@@ -20,6 +20,7 @@ from billing.domain.writes import OwnInvoiceId, Pointer, StripeId
 _TENANT: Final = "TENANT#"
 FAILED_INDEX: Final = "failed-events"
 TENANT_EVENTS_INDEX: Final = "tenant-events"
+DUE_INDEX: Final = "due"
 
 
 class Key(NamedTuple):

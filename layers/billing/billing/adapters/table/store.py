@@ -1,6 +1,6 @@
 """The one table: consistent reads, and transactions in which every item must have the revision that was read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,8 @@ from billing.adapters import aws
 from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.pages import Pages
-from billing.domain import tenancy
-from billing.domain.entities import Entity, Plan, Subscription, Tenant
+from billing.domain import due, tenancy
+from billing.domain.entities import Entity, Invoice, Plan, Subscription, Tenant
 from billing.domain.records import OPEN, RETENTION_SECONDS, Record
 from billing.domain.writes import OwnInvoiceId, Pointer, StripeId, Unchanged
 from billing.errors import Contention, RecordDone, RevisionConflict
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SERVICE = "DynamoDB"
 _BATCH = 100  # BatchGetItem's limit
+MAX_WRITES = 100  # TransactWriteItems' limit
 _WRITE_BATCH = 25  # BatchWriteItem's limit
 _WAITS = retry.growing(0.05, tries=6)  # before each round for the items that a throttled table left out
 _PAGE_READS = 5  # what one call may read to fill a filtered page: 1 MB each, together some 10,000 records
@@ -103,6 +104,28 @@ class Table:
             found += [items.entity(Subscription, items.load(raw)) for raw in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return found
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def due(self, shard: str, until: str) -> Iterator[Entity]:
+        """What has been due in this shard of the index since `until` or longer, the longest first, as the table has it.
+
+        The index follows the table within moments, so what it names may have been done already.
+        """
+        query = {
+            "TableName": self.name,
+            "IndexName": keys.DUE_INDEX,
+            "KeyConditionExpression": "dueShard = :shard AND dueAt <= :until",
+            "ExpressionAttributeValues": items.dump({":shard": shard, ":until": until}),
+        }
+        while True:
+            answer = self._call("query", **query)
+            named = [Key(item["PK"], item["SK"]) for item in map(items.load, answer["Items"])]
+            found = self.read(named)
+            for key in named:
+                if key in found:
+                    yield items.entity(Tenant if Tenant.kind == key.SK else Invoice, found[key])
+            if "LastEvaluatedKey" not in answer:
+                return
             query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     # -- writing
@@ -239,6 +262,9 @@ class Table:
             item |= {"revision": entity.revision + 1, "createdAt": entity.created_at or now, "updatedAt": now}
             if event_id:
                 item["eventId"] = event_id
+            at = due.due_at(entity)
+            if at:
+                item |= {"dueShard": due.shard_of(entity), "dueAt": at}
             put: dict[str, Any] = {
                 "TableName": self.name,
                 "Item": items.dump(item),

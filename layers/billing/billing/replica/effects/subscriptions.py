@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from billing.domain import access, tenancy
+from billing.domain import tenancy
 from billing.domain.entities import SCHEMA, Identity, Kind, Subscription, Tenant
 from billing.domain.invoicing import SETTLES_CHECKOUT
 from billing.domain.order import Snapshot, Verdict
@@ -49,7 +49,7 @@ def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> An
         return Fetch("subscription", incoming.stripe_subscription_id)
     after = next_state(current, incoming) if decided is Verdict.APPLY or current is None else current
     ends = moment(event.object, "trial_end")
-    if ends and access.is_live(after.status) and ends > (after.trial_notice or ""):
+    if ends and ends > (after.trial_notice or ""):
         after = replace(after, trial_notice=ends)
     if after == current:
         return OUT_OF_DATE

@@ -1,0 +1,62 @@
+"""Brings in everything that Stripe has of a tenant's customers.
+
+A customer may be older than its link to the tenant (a Payment Link, the dashboard). The events of that time had no
+owner, and Stripe keeps them for 30 days only. So the objects are read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from billing.adapters.stripe_api import Page, StripeApi
+from billing.adapters.table.store import Table
+from billing.domain.entities import Tenant
+from billing.replica import sync
+from billing.replica.decide import Decider
+
+
+class TimeIsOver(Exception):
+    """The invocation has no time to compare another object."""
+
+
+def check_time() -> None:
+    """Raises `TimeIsOver`."""
+    if sync.is_out_of_time():
+        raise TimeIsOver
+
+
+@dataclass(frozen=True)
+class CustomerImport:
+    table: Table
+    stripe: StripeApi
+    decider: Decider
+
+    def bring_in(self, tenant: Tenant) -> None:
+        """Raises what keeps an object from being compared, and `TimeIsOver`. Then it begins anew, and what is in the
+        table by now costs no second call for it.
+        """
+        found = {s.stripe_customer_id for s in self.table.subscriptions(tenant.tenant_id)}
+        for customer in sorted(found | ({tenant.stripe_customer_id} if tenant.stripe_customer_id else set())):
+            for listed in self._objects(customer):
+                check_time()
+                if sync.is_compared(listed):
+                    sync.compare_and_repair(self.decider, listed)
+
+    def _objects(self, customer: str) -> Iterator[dict[str, Any]]:
+        """In the order of reconciliation: an invoice is linked to payments that the table has."""
+        for ask in (
+            self.stripe.list_checkout_sessions,
+            self.stripe.list_subscriptions,
+            self.stripe.list_payment_intents,
+            self.stripe.list_invoices,
+        ):
+            yield from _pages(partial(ask, customer=customer))
+
+
+def _pages(ask: partial[Page]) -> Iterator[dict[str, Any]]:
+    page, more = ask()
+    yield from page
+    while more:
+        page, more = ask(starting_after=page[-1]["id"])
+        yield from page
