@@ -9,4 +9,5 @@ from billing.edge import stream
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> stream.BatchResponse:
-    return stream.each(event, context, Publisher(bootstrap.table(), bootstrap.bus()).publish)
+    publisher = Publisher(bootstrap.table(), bootstrap.bus(), bootstrap.settings().announcement_version)
+    return stream.each(event, context, publisher.publish)

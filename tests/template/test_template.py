@@ -16,7 +16,7 @@ from billing import errors
 from billing.adapters import stripe_api
 from billing.adapters.bus import SOURCE
 from billing.adapters.table import keys
-from billing.domain.announcements import TYPES
+from billing.domain import announcements
 from billing.replica.effects import EFFECTS
 from local import template
 from local.template import ROOT
@@ -319,11 +319,23 @@ def test_operators_are_notified_of_what_needs_a_person() -> None:
     """
     rule = RESOURCES["OperatorRule"]["Properties"]
     pattern = EventPattern.load(json.dumps(rule["EventPattern"]))
-    notified = {kind for kind in TYPES if pattern.matches_event({"source": SOURCE, "detail-type": kind})}  # type: ignore[typeddict-item]
-    assert notified == {"invoice.overdue", "payment.failed", "payment.disputed", "subscription.duplicate_detected"}
+    notified = {
+        kind
+        for kind in announcements.types("2")
+        if pattern.matches_event({"source": SOURCE, "detail-type": kind})  # type: ignore[typeddict-item]
+    }
+    assert notified == {
+        "invoice.overdue",
+        "invoice.overpaid",
+        "payment.failed",
+        "payment.disputed",
+        "payment.inquiry_opened",
+        "payment.refund_failed",
+        "subscription.duplicate_detected",
+    }
     [target] = rule["Targets"]
     transformer = target["InputTransformer"]
-    schema = json.loads((ROOT / "docs/schemas/announcement.v1.json").read_text())
+    schema = json.loads((ROOT / "docs/schemas/announcement.v2.json").read_text())
     fields = {path.removeprefix("$.detail.") for path in transformer["InputPathsMap"].values()} - {"$.detail-type"}
     assert fields <= set(schema["properties"])
     assert set(re.findall("<([a-z]+)>", transformer["InputTemplate"])) == set(transformer["InputPathsMap"])
@@ -366,7 +378,7 @@ def test_the_readme_lists_every_endpoint() -> None:
 
 def test_the_documents_list_every_announcement() -> None:
     page = (ROOT / "docs" / "announcements.md").read_text()
-    assert {kind for kind in TYPES if f"`{kind}`" not in page} == set()
+    assert {kind for kind in announcements.types("2") if f"`{kind}`" not in page} == set()
 
 
 def test_a_deployment_changes_no_tracked_file() -> None:

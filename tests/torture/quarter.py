@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any, Final
 
 from billing.announce import publisher as publish
-from billing.domain.announcements import TYPES
+from billing.domain import announcements
 from billing.replica.effects import EFFECTS
 from local.stripe.api import checkout as api_checkout
 from local.stripe.engine import checkout, collecting, payments, periods, subscriptions, timetravel
@@ -217,7 +217,7 @@ class Quarter:
                     self.figures["announcements with repetitions"] += 1
                     by_id[announcement.id] = announcement
         self.figures["announcements"] = len(by_id)
-        self.figures["announced types"] = len({one.type for one in by_id.values()} & set(TYPES))
+        self.figures["announced types"] = len({one.type for one in by_id.values()} & set(announcements.types("2")))
         once = Counter((one.type, one.entity.id) for one in by_id.values())
         return [
             f"{kind} of {sort_key}: announced {once[kind, sort_key.split('#')[-1]]} times"

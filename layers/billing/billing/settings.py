@@ -5,6 +5,7 @@ A function has only the variables that it needs. So one that is missing matters 
 
 import os
 from functools import cached_property
+from typing import Literal
 
 from billing.errors import Misconfigured
 
@@ -48,6 +49,10 @@ class Settings:
     @cached_property
     def event_bus_name(self) -> str:
         return _required("EVENT_BUS_NAME")
+
+    @cached_property
+    def announcement_version(self) -> Literal["1", "2"]:
+        return "1" if os.environ.get("ANNOUNCEMENT_VERSION") == "1" else "2"
 
     @cached_property
     def tenant_claim(self) -> str:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 
-from billing import deadline
+from billing import bootstrap, deadline
 from billing.adapters.table import items, keys
 from billing.domain.entities import Entity, Invoice, Tenant
 from billing.domain.statuses import InvoiceStatus, TenantStatus
@@ -82,6 +82,7 @@ def test_a_change_is_announced_and_remembered(world: World, bus: list[dict[str, 
     assert publish(world, record(1, BEFORE, AFTER, eventId="evt_1"), record(2, None, INVOICE)) == []
     assert [(one["type"], one["tenantId"]) for one in bus] == [
         ("tenant.activated", "acme"),
+        ("invoice.created", "acme"),
         ("invoice.paid", "acme"),
     ]
     assert bus[0]["stripeEventId"] == "evt_1"
@@ -103,7 +104,11 @@ def test_an_entry_that_is_refused_is_sent_again_by_itself(world: World, bus: lis
     refusals["invoice.overdue"] = 2
     failed = replace(INVOICE, status=InvoiceStatus.OVERDUE, attempt_count=1)
     assert publish(world, record(1, None, failed)) == []
-    assert sorted(one["type"] for one in bus) == ["invoice.overdue", "invoice.payment_attempt_failed"]
+    assert sorted(one["type"] for one in bus) == [
+        "invoice.created",
+        "invoice.overdue",
+        "invoice.payment_attempt_failed",
+    ]
 
 
 def test_a_record_that_fails_is_reported_and_does_not_stop_the_others(world: World, bus: list[dict[str, Any]]) -> None:
@@ -111,7 +116,16 @@ def test_a_record_that_fails_is_reported_and_does_not_stop_the_others(world: Wor
     poison: dict[str, Any] = {"eventID": "2", "eventName": "MODIFY", "eventSource": "aws:dynamodb"}
     poison |= {"dynamodb": {"SequenceNumber": "2", "NewImage": {"PK": {"S": "TENANT#x"}, "SK": {"S": "INVOICE#y"}}}}
     assert publish(world, record(1, BEFORE, AFTER), poison, record(3, None, INVOICE)) == ["1", "2"]
-    assert [one["type"] for one in bus] == ["invoice.paid"]
+    assert [one["type"] for one in bus] == ["invoice.created", "invoice.paid"]
+
+
+def test_version_1_stays_for_those_who_rely_on_it(
+    world: World, bus: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANNOUNCEMENT_VERSION", "1")
+    bootstrap.reset()
+    publish(world, record(1, None, INVOICE))
+    assert [(one["version"], one["type"]) for one in bus] == [("1", "invoice.paid")]
 
 
 def test_a_deletion_is_not_announced(world: World, bus: list[dict[str, Any]]) -> None:

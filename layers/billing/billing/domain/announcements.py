@@ -4,17 +4,23 @@ An announcement says one thing that happened to one entity. Its id is made of it
 revision. So it is the same id each time that the stream reports the write.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
-from billing.domain import access
-from billing.domain.entities import Entity, Identity, Invoice, Kind, Payment, Subscription, Tenant
-from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
+from billing.domain import announced_v1, announced_v2
+from billing.domain.announcing import Rule, is_told, value
+from billing.domain.entities import Entity, Identity, Kind, completed
 
-VERSION: Final = "1"
+type Version = Literal["1", "2"]
+
 _NAMESPACE: Final = UUID("8f2b1c0e-5d8a-4f63-9a55-6a0f5e0c7b11")
+_RULES: Final[Mapping[Version, Mapping[Kind, tuple[Rule, ...]]]] = {
+    "1": announced_v1.RULES,
+    "2": announced_v2.RULES,
+}
+LATEST: Final[Version] = "2"
 
 
 @dataclass(frozen=True)
@@ -29,95 +35,46 @@ class Announcement:
     after: Mapping[str, Any]
 
 
-type Rule[E] = tuple[str, Callable[[E | None, E], bool], tuple[str, ...]]
+def types(version: Version) -> tuple[str, ...]:
+    named = (name for rules in _RULES[version].values() for name, _, _ in rules)
+    updated = (announced_v2.updated(kind) for kind in announced_v2.TOLD) if version == LATEST else ()
+    return (*named, *updated)
 
 
-def _became[E: Entity](name: str, *values: Any) -> Callable[[E | None, E], bool]:
-    """Whether the field has one of these values now, and had none of them before."""
-    return lambda before, after: getattr(after, name) in values and getattr(before, name, None) not in values
+def fields_of(version: Version) -> dict[str, tuple[str, ...]]:
+    """The fields of each type."""
+    found = {name: fields for rules in _RULES[version].values() for name, _, fields in rules}
+    if version == LATEST:
+        found |= {announced_v2.updated(kind): told for kind, told in announced_v2.TOLD.items()}
+    return found
 
 
-def _grew[E: Entity](name: str) -> Callable[[E | None, E], bool]:
-    return lambda before, after: getattr(after, name) > getattr(before, name, 0)
-
-
-def _changed[E: Entity](*names: str) -> Callable[[E | None, E], bool]:
-    return lambda before, after: any(getattr(after, n) != getattr(before, n) for n in names) if before else False
-
-
-def _scheduled(before: Subscription | None, after: Subscription) -> bool:
-    ends = after.cancel_at is not None or after.cancel_at_period_end
-    moved = before is None or _changed(*_CANCEL)(before, after)
-    return ends and moved and access.is_live(after.status)
-
-
-def _ended(before: Subscription | None, after: Subscription) -> bool:
-    return not access.is_live(after.status) and (before is None or access.is_live(before.status))
-
-
-def _noticed(before: Subscription | None, after: Subscription) -> bool:
-    return after.trial_notice is not None and (before is None or before.trial_notice != after.trial_notice)
-
-
-def _attempt_failed(before: Invoice | None, after: Invoice) -> bool:
-    """Stripe also counts the attempt that succeeds, and after a void no attempt matters: both announce nothing."""
-    return after.status not in (InvoiceStatus.PAID, InvoiceStatus.VOID) and _grew("attempt_count")(before, after)
-
-
-_PLAN: Final = ("plan_id", "stripe_price_id", "quantity")
-_CANCEL: Final = ("cancel_at", "cancel_at_period_end")
-_MONEY: Final = ("amount_due", "amount_paid", "amount_remaining", "currency")
-
-TENANT_RULES: Final[tuple[Rule[Tenant], ...]] = (
-    ("tenant.activated", _became("status", TenantStatus.ACTIVE), ("status",)),
-    ("tenant.suspended", _became("status", TenantStatus.SUSPENDED), ("status",)),
-    ("tenant.canceled", _became("status", TenantStatus.CANCELED), ("status",)),
-)
-SUBSCRIPTION_RULES: Final[tuple[Rule[Subscription], ...]] = (
-    ("subscription.created", lambda before, _: before is None, ("status", *_PLAN)),
-    ("subscription.plan_changed", _changed(*_PLAN), _PLAN),
-    ("subscription.cancel_scheduled", _scheduled, _CANCEL),
-    ("subscription.canceled", _ended, ("status",)),
-    ("subscription.duplicate_detected", _became("duplicate", True), ("duplicate", "status")),
-    ("subscription.trial_ending", _noticed, ("trial_end",)),
-)
-INVOICE_RULES: Final[tuple[Rule[Invoice], ...]] = (
-    ("invoice.paid", _became("status", InvoiceStatus.PAID), ("status", *_MONEY)),
-    ("invoice.overdue", _became("status", InvoiceStatus.OVERDUE), ("status", "due_date", *_MONEY)),
-    ("invoice.payment_attempt_failed", _attempt_failed, ("attempt_count", "next_attempt", *_MONEY)),
-    ("invoice.voided", _became("status", InvoiceStatus.VOID), ("status", *_MONEY)),
-)
-_PAID: Final = ("status", "amount", "currency", "invoice_id", "failure_code", "failure_message")
-PAYMENT_RULES: Final[tuple[Rule[Payment], ...]] = (
-    ("payment.succeeded", _became("status", PaymentStatus.SUCCEEDED), _PAID),
-    ("payment.failed", _became("status", PaymentStatus.FAILED), _PAID),
-    ("payment.refunded", _grew("amount_refunded"), ("amount_refunded", "amount", "currency", "invoice_id")),
-    ("payment.disputed", _became("disputed", True), ("disputed", "amount", "currency", "invoice_id")),
-)
-
-RULES: Final[Mapping[Kind, tuple[Rule[Any], ...]]] = {
-    Kind.TENANT: TENANT_RULES,
-    Kind.SUBSCRIPTION: SUBSCRIPTION_RULES,
-    Kind.INVOICE: INVOICE_RULES,
-    Kind.PAYMENT: PAYMENT_RULES,
-}
-TYPES: Final = tuple(name for rules in RULES.values() for name, _, _ in rules)
-
-
-def of(before: Entity | None, after: Entity) -> list[Announcement]:
+def of(before: Entity | None, after: Entity, version: Version = LATEST) -> list[Announcement]:
     """What one write of an entity announces. A plan announces nothing."""
+    earlier = completed(before, after) if before else None
+    fired = [
+        (name, fields) for name, happened, fields in _RULES[version].get(after.kind, ()) if happened(earlier, after)
+    ]
+    if version == LATEST and earlier:
+        fired += _the_rest(earlier, after, {field for _, fields in fired for field in fields})
     return [
         Announcement(
             type=name,
             id=_id(name, after),
             entity=after.identity,
             time=after.updated_at,
-            before=_shown(before, fields),
+            before=_shown(earlier, fields),
             after=_shown(after, fields),
         )
-        for name, happened, fields in RULES.get(after.kind, ())
-        if happened(before, after)
+        for name, fields in fired
     ]
+
+
+def _the_rest(before: Entity, after: Entity, told: set[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The announcement of the fields whose change no other one tells, such as something told that is taken back."""
+    watched = announced_v2.TOLD.get(after.kind, ())
+    changed = tuple(name for name in watched if name not in told and value(before, name) != value(after, name))
+    return [(announced_v2.updated(after.kind), changed)] if changed else []
 
 
 def _id(name: str, entity: Entity) -> str:
@@ -128,4 +85,4 @@ def _id(name: str, entity: Entity) -> str:
 def _shown(entity: Entity | None, fields: tuple[str, ...]) -> dict[str, Any]:
     if entity is None:
         return {}
-    return {name: getattr(entity, name) for name in fields if getattr(entity, name) is not None}
+    return {name: getattr(entity, name) for name in fields if is_told(getattr(entity, name))}

@@ -42,13 +42,14 @@ def attributes(entity: object) -> Item:
     for field in fields(entity):  # type: ignore[arg-type]
         value = getattr(entity, field.name)
         if value is not None and value not in ("", ()) and field.name != "unknown":
-            item[camel(field.name)] = _attribute(value)
+            item[camel(field.name)] = attribute(value)
     return item
 
 
-def _attribute(value: Any) -> Any:
+def attribute(value: Any) -> Any:
+    """A field's value as plain JSON values."""
     if isinstance(value, tuple):
-        return [_attribute(one) for one in value]
+        return [attribute(one) for one in value]
     return attributes(value) if is_dataclass(value) else value
 
 
