@@ -27,6 +27,8 @@ from local.stripe_setup.stores import Refused, Stores
 _OFF: Final = ("", "0", "false", "no")
 _KEY: Final = re.compile(r"[sr]k_\w+")
 _CREDENTIAL: Final = re.compile(r"\b((?:[sr]k_(?:test|live)|whsec)_)[\w/+=*-]+")
+PRORATIONS: Final = ("always_invoice", "create_prorations", "none")  # the first one if none is named
+DOWNGRADES: Final = ("at_period_end", "at_once")
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
@@ -57,7 +59,7 @@ class Output:
 def arguments(given: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     """Each option may also come from an environment variable, because make passes its variables on in this way."""
     parser = argparse.ArgumentParser(prog="make stripe-setup", description="Sets up Stripe for billing.")
-    for name in ("webhook-url", "secret-arn", "prices"):
+    for name in ("webhook-url", "secret-arn", "prices", "proration", "downgrades"):
         parser.add_argument(f"--{name}", default=environment.get(_variable(name), ""))
     for name in ("check", "dry-run", "retire"):
         on = environment.get(_variable(name), "").lower() not in _OFF
@@ -78,6 +80,10 @@ def checked(options: argparse.Namespace, key: str) -> None:
     missing = [name for name, value in given.items() if not value]
     if missing:
         raise Refused(f"Missing: {', '.join(missing)}. They are named as in: make stripe-setup WEBHOOK_URL=https://…")
+    if options.proration not in ("", *PRORATIONS):
+        raise Refused(f"PRORATION is one of {', '.join(PRORATIONS)}.")
+    if options.downgrades not in ("", *DOWNGRADES):
+        raise Refused(f"DOWNGRADES is one of {', '.join(DOWNGRADES)}.")
     if not _KEY.fullmatch(key):
         raise Refused("STRIPE_API_KEY is no secret or restricted key (sk_… or rk_…).")
     if not _whole(options.webhook_url):
@@ -137,8 +143,9 @@ def run(given: Sequence[str], environment: Mapping[str, str], out: Output) -> in
     mode = "live" if live(key) else "test"
     out.say(f"Stripe{f' at {base}' if base else ''}, {mode} mode, API version {VERSION}, {options.webhook_url}")
     stores = Stores(key, options.secret_arn, base)
+    wished = {"proration": options.proration or PRORATIONS[0], "downgrades_wait": options.downgrades != "at_once"}
     prices = [price.strip() for price in options.prices.split(",") if price.strip()]
-    wish = Wish(options.webhook_url, live(key), stores.products(prices), options.retire)
+    wish = Wish(options.webhook_url, live(key), stores.products(prices), options.retire, **wished)
     account = stores.account(wish)
     if options.check:
         return check(account, wish, out)

@@ -82,12 +82,20 @@ class Account:
 
 @dataclass(frozen=True)
 class Wish:
-    """`products`: customers may switch between these products and their prices. None leaves this setting unchanged."""
+    """`products`: customers may switch between these products and their prices. None leaves this setting unchanged.
+
+    `proration`: how a switch is billed, by Stripe's name. An upgrade that is billed with the next invoice is free until
+    then, on a yearly plan for up to a year. `downgrades_wait`: a switch to a lower price or a shorter interval happens
+    at the end of the period, so nothing is given back.
+    https://docs.stripe.com/customer-management/configure-portal
+    """
 
     url: str
     live: bool
     products: list[Form] | None = None
     retire: bool = False
+    proration: str = "always_invoice"
+    downgrades_wait: bool = True
 
     @property
     def mode(self) -> str:
@@ -113,7 +121,12 @@ class Wish:
     def _switching(self) -> Form:
         if self.products is None:
             return {}
-        allowed = {"default_allowed_updates": ["price"], "proration_behavior": "create_prorations"}
+        waiting = [{"type": name} for name in ("decreasing_item_amount", "shortening_interval")]
+        allowed = {
+            "default_allowed_updates": ["price"],
+            "proration_behavior": self.proration,
+            "schedule_at_period_end": {"conditions": waiting if self.downgrades_wait else []},
+        }
         return {"subscription_update": {"enabled": True, **allowed, "products": self.products}}
 
 

@@ -21,7 +21,7 @@ from local.stripe.account import Account
 from local.stripe.api import account as api_account
 from local.stripe.api import lists
 from local.stripe.api.catalogue import create_price
-from local.stripe.engine import periods, subscriptions
+from local.stripe.engine import payments, periods, subscriptions
 from local.stripe.engine.store import API_VERSION, Object
 from local.stripe_setup import __main__ as setup
 from tests.world import CREDENTIALS
@@ -531,6 +531,53 @@ def test_a_portal_offers_what_its_configuration_says(deployment: Deployment, cli
     deployment.portal["active"] = False
     with pytest.raises(stripe.InvalidRequestError, match="inactive portal configuration"):
         client.v1.billing_portal.sessions.create(named)
+
+
+@pytest.mark.parametrize(
+    ("amount", "settings", "billed_now", "price_now"),
+    [
+        (90000, {}, True, "new"),
+        (90000, {"PRORATION": "create_prorations"}, False, "new"),
+        (50, {}, False, "old"),
+        (50, {"DOWNGRADES": "at_once"}, True, "new"),
+    ],
+)
+def test_an_upgrade_is_billed_at_once_and_a_downgrade_waits(
+    deployment: Deployment,
+    client: stripe.StripeClient,
+    amount: int,
+    settings: dict[str, str],
+    billed_now: bool,
+    price_now: str,
+) -> None:
+    store = deployment.server.store
+    sold = deployment.price()
+    new = store.create("price", **{**sold, "id": "price_new", "unit_amount": amount})
+    assert deployment.run(PRICES=f"{sold['id']},{new['id']}", **settings) == 0
+    customer = store.create("customer")
+    made = subscriptions.create_subscription(store, customer["id"], sold, {})
+    periods.begin(store, made, "pm_card_visa")
+    made["default_payment_method"] = payments.payment_method(store, "pm_card_visa", customer["id"])["id"]
+    named: Any = {"customer": customer["id"], "configuration": deployment.portal["id"]}
+    page = f"{deployment.address}/p/session/{client.v1.billing_portal.sessions.create(named).id}"
+    before = len(store.all("invoice"))
+    answer = requests.post(f"{page}/subscriptions/{made['id']}/plan", {"price": new["id"]}, timeout=600)
+    assert answer.status_code == 200
+    assert (len(store.all("invoice")) > before) == billed_now
+    [item] = made["items"]["data"]
+    assert item["price"]["id"] == {"old": sold["id"], "new": new["id"]}[price_now]
+    if price_now == "old":
+        assert "Becomes" in answer.text
+        with pytest.raises(stripe.InvalidRequestError, match="schedule"):
+            client.v1.subscriptions.update(made["id"], {"cancel_at_period_end": True})
+    periods.renew(store, made)
+    assert (item["price"]["id"], made["schedule"]) == (new["id"], None)
+
+
+@pytest.mark.parametrize("settings", [{"PRORATION": "odd"}, {"DOWNGRADES": "never"}])
+def test_a_wish_that_stripe_does_not_know(deployment: Deployment, settings: dict[str, str]) -> None:
+    assert deployment.run(**settings) == 2
+    assert "is one of" in deployment.output
 
 
 def test_an_endpoints_version_is_for_good_and_their_number_is_limited(client: stripe.StripeClient) -> None:

@@ -42,6 +42,7 @@ from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
 START: Final = 1_795_435_200.0  # start of every history in Unix seconds; the platform and Stripe use only this clock
 UNHURRIED: Final = 600.0  # in seconds; a slow machine must not look like a fault
 PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
+ADD_ON: Final = "price_add_on"  # a price that is no plan's
 
 
 class Ids(random.Random):
@@ -93,7 +94,7 @@ class Harness:
         self.world.stripe.replace_store(store)
         never_reconciled = items.dump({"PK": keys.progress().PK, "SK": keys.progress().SK})
         self.world.table.client.delete_item(TableName=template.TABLE_NAME, Key=never_reconciled)
-        for price_id in PLANS:
+        for price_id in (*PLANS, ADD_ON):
             values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"}
             store.create("price", id=price_id, product="prod_1", unit_amount=4900, **values)
         return store

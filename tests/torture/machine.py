@@ -32,7 +32,7 @@ from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError
 from tests.torture import model
 from tests.torture.faults import figures
-from tests.torture.harness import PLANS, Harness
+from tests.torture.harness import ADD_ON, PLANS, Harness
 from tests.torture.scheduler import Fault, Task, run
 from tests.world import Answer
 
@@ -48,7 +48,8 @@ gaps = st.sampled_from([0, 0, 0, 1, 2, 60])
 which = st.integers(0, 30)
 accepted = st.sampled_from(["pm_card_visa", BANK])
 methods = st.one_of(accepted, st.sampled_from(["pm_card_chargeDeclined", "pm_card_threeDSecure2Required"]))
-cards = st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined"])
+CONFIRM = "pm_card_authenticationRequired"
+cards = st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined", CONFIRM])
 chances = st.integers(0, 2**32).map(random.Random)
 faults = st.dictionaries(st.integers(1, 10), st.sampled_from(Fault), max_size=2)
 
@@ -84,13 +85,17 @@ class Life(RuleBasedStateMachine):
 
     # -- changes at Stripe
 
-    @rule(gap=gaps, price=st.sampled_from(sorted(PLANS)), paid=st.booleans())
-    def someone_subscribes_by_hand(self, gap: int, price: str, paid: bool) -> None:
+    @rule(gap=gaps, price=st.sampled_from(sorted(PLANS)), paid=st.booleans(), add_on=st.booleans())
+    def someone_subscribes_by_hand(self, gap: int, price: str, paid: bool, add_on: bool) -> None:
         if len(self.store.all("subscription")) >= SUBSCRIPTIONS:
             return
         self._pass(gap)
         metadata = {"tenantId": self.tenant, "planId": "plan-small"}
         made = subscriptions.create_subscription(self.store, self.customer, self.store.get("price", price), metadata)
+        if add_on:
+            end = made["items"]["data"][0]["current_period_end"]
+            subscriptions.add_item(self.store, made, self.store.get("price", ADD_ON), 7, end)
+            made["items"]["data"].reverse()
         periods.begin(self.store, made, "pm_card_visa" if paid else None)
 
     @exists("checkout.session")
@@ -136,7 +141,7 @@ class Life(RuleBasedStateMachine):
     @rule(gap=gaps, n=which, quantity=st.integers(1, 9), price=st.sampled_from(sorted(PLANS)), ends=st.booleans())
     def the_portal_changes_it(self, gap: int, n: int, quantity: int, price: str, ends: bool) -> None:
         def change(subscription: Object) -> Object:
-            item = {"id": subscription["items"]["data"][0]["id"], "price": price, "quantity": quantity}
+            item = {"id": subscription["items"]["data"][-1]["id"], "price": price, "quantity": quantity}
             form = {"items": [item], "cancel_at_period_end": ends}
             return periods.update_subscription(self.store, subscription, form)
 
@@ -145,7 +150,18 @@ class Life(RuleBasedStateMachine):
     @exists("subscription")
     @rule(gap=gaps, n=which, status=st.sampled_from(["unpaid", "paused", "active", "past_due"]))
     def dunning_moves_it(self, gap: int, n: int, status: str) -> None:
-        self._with("subscription", n, gap, lambda s: subscriptions.set_status(self.store, s, status))
+        def move(subscription: Object) -> Object:
+            if subscription["status"] == "incomplete":
+                raise ApiError(400, "", "only its first payment moves it on")
+            return subscriptions.set_status(self.store, subscription, status)
+
+        self._with("subscription", n, gap, move)
+
+    @exists("subscription")
+    @rule(gap=gaps, n=which, behavior=st.sampled_from(["void", "keep_as_draft", None]))
+    def its_collection_is_paused(self, gap: int, n: int, behavior: str | None) -> None:
+        pause = {"behavior": behavior} if behavior else None
+        self._with("subscription", n, gap, lambda s: subscriptions.pause_collection(self.store, s, pause))
 
     @exists("subscription")
     @rule(gap=gaps, n=which)
@@ -168,23 +184,60 @@ class Life(RuleBasedStateMachine):
     def an_invoice_is_closed(self, gap: int, n: int, status: str) -> None:
         self._with("invoice", n, gap, lambda i: invoices.close_invoice(self.store, i, status))
 
+    @exists("invoice", status="open")
+    @rule(gap=gaps, n=which, amount=st.integers(1, 9000))
+    def a_part_is_paid_outside_stripe(self, gap: int, n: int, amount: int) -> None:
+        self._with("invoice", n, gap, lambda i: collecting.pay_part(self.store, i, amount))
+
+    @exists("payment_intent", status="requires_action")
+    @rule(gap=gaps, n=which, paid=st.booleans())
+    def the_customer_answers_its_bank(self, gap: int, n: int, paid: bool) -> None:
+        waiting = self.store.all("payment_intent", status="requires_action")
+        self._pass(gap)
+        collecting.answer_intent(self.store, waiting[n % len(waiting)], paid=paid)
+
+    @rule(gap=gaps, amount=st.integers(1, 5000))
+    def a_hold_is_captured_in_part(self, gap: int, amount: int) -> None:
+        self._pass(gap)
+        known: Object = {"customer": self.customer, "metadata": {"tenantId": self.tenant}, "capture_method": "manual"}
+        intent = payments.create_intent(self.store, 5000, "usd", **known)
+        collecting.confirm_intent(self.store, intent, "pm_card_visa")
+        payments.capture(self.store, intent, amount)
+
     @precondition(lambda self: bool(self.own))
     @rule(gap=gaps, n=which, card=cards)
     def the_tenant_pays_by_card(self, gap: int, n: int, card: str) -> None:
         def pay(intent: Object) -> Object:
-            if not intent["metadata"]:
+            if "invoiceId" not in intent["metadata"]:
                 raise ApiError(400, "", "another rule pays the invoices of Stripe")
             return collecting.confirm_intent(self.store, intent, card)
 
         self._with("payment_intent", n, gap, pay)
 
     @exists("charge")
-    @rule(gap=gaps, n=which, amount=st.integers(1, 9000), disputed=st.booleans())
-    def money_goes_back(self, gap: int, n: int, amount: int, disputed: bool) -> None:
+    @rule(gap=gaps, n=which, amount=st.integers(1, 9000), how=st.sampled_from(["refund", "dispute", "inquiry"]))
+    def money_goes_back(self, gap: int, n: int, amount: int, how: str) -> None:
         def back(charge: Object) -> Object:
-            return payments.dispute(self.store, charge) if disputed else payments.refund(self.store, charge, amount)
+            if how == "refund":
+                return payments.refund(self.store, charge, amount)
+            return payments.dispute(self.store, charge, inquiry=how == "inquiry")
 
         self._with("charge", n, gap, back)
+
+    @exists("refund")
+    @rule(gap=gaps, n=which)
+    def a_refund_comes_back(self, gap: int, n: int) -> None:
+        self._with("refund", n, gap, lambda r: payments.fail_refund(self.store, r))
+
+    @exists("dispute")
+    @rule(gap=gaps, n=which, how=st.sampled_from(["won", "lost", "escalate"]))
+    def the_bank_decides(self, gap: int, n: int, how: str) -> None:
+        def decide(dispute: Object) -> Object:
+            if how == "escalate":
+                return payments.escalate_inquiry(self.store, dispute)
+            return payments.close_dispute(self.store, dispute, won=how == "won")
+
+        self._with("dispute", n, gap, decide)
 
     def _with(self, kind: str, n: int, gap: int, act: Any) -> None:
         objects = self.store.all(kind)
@@ -208,8 +261,12 @@ class Life(RuleBasedStateMachine):
         tasks = [Task(lambda: self._checkout(plan), one) for one in broken]
         run([*tasks, *self._deliveries(chance, 2, [])], chance)
         self._count(tasks)
+        before = {session["id"] for session in self.store.all("checkout.session")}
+        subscribed = any(s["status"] in model.CHARGING for s in self.store.all("subscription"))
         answer = self._checkout(plan)
         assert answer.status in (200, 409), answer
+        new = {session["id"] for session in self.store.all("checkout.session")} - before
+        assert not (subscribed and new), "a second subscription is on sale"
         opened = self.store.all("checkout.session", status="open")
         assert len(opened) <= 1, opened
         assert answer.status == 409 or answer.body["sessionUrl"] == opened[0]["url"]
@@ -227,7 +284,9 @@ class Life(RuleBasedStateMachine):
         self._count(tasks)
         answer = self._pay()
         assert answer.status in (200, 409), answer
-        payable = [i for i in self.store.all("payment_intent") if i["metadata"] and i["status"] != "succeeded"]
+        ended = ("succeeded", "canceled")
+        intents = self.store.all("payment_intent")
+        payable = [i for i in intents if "invoiceId" in i["metadata"] and i["status"] not in ended]
         assert len(payable) <= 1, payable
 
     @exists("event")
@@ -341,6 +400,11 @@ class Life(RuleBasedStateMachine):
                 if not name.startswith("_"):
                     assert account[key].get(name) == value, (key, name, account[key].get(name), value)
 
+    def _never_paid(self) -> bool:
+        """Whether the tenant had nothing but checkouts of ours whose money never came."""
+        made = self.store.all("subscription")
+        return bool(made) and all(_is_unpaid(self.store, one) for one in made)
+
     def _check_records(self) -> None:
         found = self.harness.world.table.read(keys.event(event["id"]) for event in self.delivered)
         statuses = {item["eventId"]: item["status"] for item in found.values()}
@@ -369,9 +433,16 @@ class Life(RuleBasedStateMachine):
                 announced[announcement.id] += 1
                 once[announcement.type, announcement.entity.id] += 1
         assert not [key for key, count in announced.items() if count > 1], "two announcements have the same id"
+        if self._never_paid():
+            assert not once["tenant.activated", self.tenant], "an unpaid checkout gave access"
         for sort_key, item in last.items():
             for kind, happened in announced_once(sort_key, item).items():
                 assert once[kind, sort_key.split("#")[-1]] == happened, (kind, sort_key, once)
+
+
+def _is_unpaid(store: Store, subscription: Object) -> bool:
+    """Whether a checkout of ours made it, and its money never came."""
+    return model.waiting(store, subscription) and "checkoutAttempt" in subscription["metadata"]
 
 
 def announced_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
@@ -383,7 +454,7 @@ def announced_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
         case "INVOICE":
             return {"invoice.paid": item["status"] == "PAID", "invoice.voided": item["status"] == "VOID"}
         case "PAYMENT":
-            return {"payment.succeeded": item["status"] == "SUCCEEDED", "payment.disputed": item["disputed"]}
+            return {"payment.succeeded": item["status"] == "SUCCEEDED"}
     return {}
 
 

@@ -30,7 +30,7 @@ def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: 
     }
     for invoice in store.all("invoice"):
         if invoice["id"] in with_event:
-            everything[invoice["id"]] = stripe_invoice(invoice)
+            everything[invoice["id"]] = stripe_invoice(store, invoice)
     for intent in store.all("payment_intent"):
         if intent["id"] in with_event:
             everything[intent["id"]] = payment(store, intent)
@@ -47,19 +47,24 @@ def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: 
 
 def waiting(store: Store, stripe_object: Object) -> bool:
     """Tells whether the bank has not paid yet for the checkout of this subscription, or has refused to pay."""
-    for session in store.all("checkout.session", subscription=stripe_object["id"]):
-        invoice = store.get("invoice", session["invoice"])
+    for session in store.all("checkout.session"):
+        if stripe_object["id"] not in (session["subscription"], session.get("_begun")):
+            continue
+        invoice = store.get("invoice", session["invoice"] or stripe_object["latest_invoice"])
         return bool(session["payment_status"] == "unpaid" and invoice["status"] not in ("paid", "void"))
     return False
 
 
 def subscription(stripe_object: Object, plans: dict[str, str], *, waits: bool) -> dict[str, Any]:
-    item = stripe_object["items"]["data"][0]
+    items = stripe_object["items"]["data"]
+    item = next((one for one in items if one["price"]["id"] in plans), items[0])
+    pause = stripe_object["pause_collection"] or {}
     return {
         "status": stripe_object["status"],
         "planId": plans.get(item["price"]["id"]),
         "quantity": item["quantity"],
         "cancelAtPeriodEnd": stripe_object["cancel_at_period_end"],
+        "pauseBehavior": pause.get("behavior"),
         "_waits": waits,
         "_order": (stripe_object["created"], stripe_object["id"]),
     }
@@ -81,20 +86,29 @@ def deciding(known: Expected) -> str | None:
 def _meaning(entry: dict[str, Any]) -> str:
     if entry["status"] in NEVER_BEGAN:
         return "PENDING"
+    if entry["pauseBehavior"] == "void" and ACCESS.get(entry["status"]) == "ACTIVE":
+        return "SUSPENDED"
     meaning = ACCESS.get(entry["status"], "SUSPENDED" if entry["status"] in LIVE else "CANCELED")
     return "PENDING" if entry["_waits"] and meaning == "ACTIVE" else meaning
 
 
-def stripe_invoice(invoice: Object) -> dict[str, Any]:
+def stripe_invoice(store: Store, invoice: Object) -> dict[str, Any]:
+    """An attempt that waits for the bank or for the customer has not failed."""
+    tied = [tie["payment"].get("payment_intent") for tie in store.all("invoice_payment", invoice=invoice["id"])]
+    waits = {store.get("payment_intent", one)["status"] for one in tied if one} & {"processing", "requires_action"}
+    failed = max(0, invoice["attempt_count"] - bool(waits))
     status = invoice["status"].upper()
     if status == "OPEN":
         first = invoice["billing_reason"] == "subscription_create"
-        status = "OVERDUE" if invoice["attempt_count"] and not first else "PENDING"
+        part = "PARTIALLY_PAID" if invoice["amount_paid"] else "PENDING"
+        status = "OVERDUE" if failed and not first else part
     return {
         "status": status,
         "amountPaid": invoice["amount_paid"],
         "amountRemaining": invoice["amount_remaining"],
-        "attemptCount": invoice["attempt_count"],
+        "attemptCount": failed if invoice["status"] == "open" else invoice["attempt_count"],
+        "actionRequired": invoice["status"] == "open" and "requires_action" in waits,
+        "amountOverpaid": invoice["amount_overpaid"] or 0,
     }
 
 
@@ -104,13 +118,18 @@ def payment(store: Store, intent: Object) -> dict[str, Any]:
         if tie["payment"].get("payment_intent") == intent["id"]:
             invoice = tie["invoice"]
     charge = store.get("charge", intent["latest_charge"]) if intent["latest_charge"] else None
-    ended = {"succeeded": "SUCCEEDED", "canceled": "CANCELED"}
+    named = {"succeeded": "SUCCEEDED", "canceled": "CANCELED", "requires_payment_method": "FAILED"}
+    refunds = store.all("refund", charge=charge["id"]) if charge else []
+    disputes = store.all("dispute", charge=charge["id"]) if charge else []
     return {
-        "status": ended.get(intent["status"], "FAILED"),
-        "amount": intent["amount"],
+        "status": named.get(intent["status"], "PROCESSING"),
+        "amount": intent["amount_received"] if intent["status"] == "succeeded" else intent["amount"],
         "stripeChargeId": intent["latest_charge"],
-        "amountRefunded": charge["amount_refunded"] if charge else 0,
-        "disputed": charge["disputed"] if charge else False,
+        "amountRefunded": sum(r["amount"] for r in refunds if r["status"] == "succeeded"),
+        "amountRefundFailed": sum(r["amount"] for r in refunds if r["status"] == "failed"),
+        "disputed": any(d["status"] in ("needs_response", "under_review", "lost") for d in disputes),
+        "disputeStatus": disputes[0]["status"] if disputes else None,
+        "actionRequired": intent["status"] == "requires_action",
         "invoiceId": invoice,
     }
 

@@ -5,7 +5,7 @@ https://docs.stripe.com/billing/subscriptions/billing-cycle
 
 from contextlib import suppress
 
-from local.stripe.engine import collecting, invoices, lines, payments
+from local.stripe.engine import collecting, invoices, lines, payments, schedules
 from local.stripe.engine.objects import merge
 from local.stripe.engine.store import HOUR, Object, Store
 from local.stripe.engine.subscriptions import (
@@ -43,6 +43,7 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
     check_live(subscription)
     if subscription["status"] == "trialing" and not method and _ends_for_want_of_payment(store, subscription):
         return subscription
+    schedules.begin_next_phase(store, subscription)
     for item in subscription["items"]["data"]:
         start = item["current_period_end"]
         item |= {"current_period_start": start, "current_period_end": after(start, item["price"])}
@@ -96,6 +97,9 @@ def _ends_for_want_of_payment(store: Store, subscription: Object) -> bool:
 def update_subscription(store: Store, subscription: Object, form: Object) -> Object:
     """`form`: the parameters of `POST /v1/subscriptions/{id}`. Raises `ApiError`."""
     check_live(subscription)
+    if subscription["schedule"] and {"cancel_at", "cancel_at_period_end"} & form.keys():
+        # https://docs.stripe.com/billing/subscriptions/subscription-schedules#canceling-subscription
+        raise invalid("The subscription is managed by a subscription schedule: update the schedule.")
     behavior = form.get("proration_behavior", "create_prorations")
     changes = enumerate(form.get("items", []))
     restarts = [_change_item(store, subscription, change, n, prorates=behavior != "none") for n, change in changes]

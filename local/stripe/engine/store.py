@@ -38,6 +38,7 @@ PREFIXES: Final = {
     "refund": "re",
     "subscription": "sub",
     "subscription_item": "si",
+    "subscription_schedule": "sub_sched",
     "webhook_endpoint": "we",
 }
 _ALPHABET: Final = string.ascii_letters + string.digits

@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.stripe.engine import payments
+from local.stripe.engine import payments, schedules
 from local.stripe.engine.cards import CARDS, SAVABLE
 from local.stripe.engine.objects import change
 from local.stripe.engine.periods import update_subscription
 from local.stripe.engine.store import Object, Store
-from local.stripe.engine.subscriptions import ENDED
+from local.stripe.engine.subscriptions import ENDED, after
 from local.stripe.errors import ApiError, declined, invalid, missing
 from local.stripe.pages.components import Route, Visit, chosen, entry, payable, per, product_name, web_link
 from local.web import day, money, page
@@ -87,9 +87,28 @@ def _change_plan(portal: Portal, id: str) -> None:
     if price is None:
         raise invalid("This plan is not on offer.", "price")
     item = subscription["items"]["data"][0]
-    if price["id"] != item["price"]["id"]:
-        items = [{"id": item["id"], "price": price["id"]}]
-        update_subscription(portal.store, subscription, {"items": items, "proration_behavior": "create_prorations"})
+    schedules.release(portal.store, subscription)
+    if price["id"] == item["price"]["id"]:
+        return
+    update = (portal.features or {}).get("subscription_update", {})
+    if _waits(item["price"], price, update.get("schedule_at_period_end", {}).get("conditions", [])):
+        schedules.schedule(portal.store, subscription, price)
+        return
+    items = [{"id": item["id"], "price": price["id"]}]
+    behavior = update.get("proration_behavior", "create_prorations")
+    update_subscription(portal.store, subscription, {"items": items, "proration_behavior": behavior})
+
+
+def _waits(old: Object, new: Object, conditions: list[Object]) -> bool:
+    """Whether the configuration lets this change wait for the end of the period.
+
+    https://docs.stripe.com/api/customer_portal/configurations/object (features.subscription_update)
+    """
+    begin = 0
+    shorter = after(begin, new) < after(begin, old)
+    smaller = new["unit_amount"] < old["unit_amount"] and new["recurring"] == old["recurring"]
+    holds = {"decreasing_item_amount": smaller, "shortening_interval": shorter}
+    return any(holds[condition["type"]] for condition in conditions)
 
 
 def _cancel(portal: Portal, id: str) -> None:
@@ -97,6 +116,7 @@ def _cancel(portal: Portal, id: str) -> None:
     portal.check_allowed("subscription_cancel")
     subscription = _own(portal, id)
     ends = portal.visit.field("cancel_at_period_end") == "true"
+    schedules.release(portal.store, subscription)
     update_subscription(portal.store, subscription, {"cancel_at": _period_end(subscription) if ends else ""})
 
 
@@ -174,7 +194,7 @@ def _subscription(portal: Portal, subscription: Object) -> Object:
         "each": per(price["unit_amount"], price),
         "quantity": item["quantity"],
         "status": subscription["status"],
-        "when": _when(subscription),
+        "when": _when(portal, subscription),
         "fixed": fixed,
         "ending": bool(subscription["cancel_at"]),
         "price": price["id"],
@@ -187,13 +207,16 @@ def _plan(portal: Portal, price: Object) -> Object:
     return {"id": price["id"], "text": text}
 
 
-def _when(subscription: Object) -> str:
+def _when(portal: Portal, subscription: Object) -> str:
     if subscription["status"] in ENDED:
         return f"Ended on {day(subscription['ended_at'])}" if subscription["ended_at"] else "Ended"
     if subscription["cancel_at"]:
         return f"Ends on {day(subscription['cancel_at'])}"
     if subscription["status"] == "incomplete":
         return "Waits for its first payment"
+    planned = portal.store.find(subscription.get("_next_price") or "")
+    if planned:
+        return f"Becomes {product_name(portal.store, planned)} on {day(_period_end(subscription))}"
     verb = "Trial ends on" if subscription["status"] == "trialing" else "Renews on"
     return f"{verb} {day(_period_end(subscription))}"
 
