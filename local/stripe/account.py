@@ -16,6 +16,7 @@ class Account:
     def __init__(self, api_key: str, public_url: str = "http://127.0.0.1:12111") -> None:
         """`public_url` is the address of the pages for a browser."""
         self.api_key = api_key
+        self.restricted_keys: set[str] = set()  # they may do everything here
         self.webhooks = Webhooks()
         self.clock = Clock()
         self.store = Store(self.webhooks.send, self.clock)

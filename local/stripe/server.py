@@ -109,7 +109,7 @@ class StripeServer:
             sent = request.authorization.username or ""
         if not sent:
             raise ApiError(401, "invalid_request_error", "You did not provide an API key.")
-        if sent != self._account.api_key:
+        if sent not in (self._account.api_key, *self._account.restricted_keys):
             raise ApiError(401, "invalid_request_error", "Invalid API Key provided.")
         version = request.headers.get("Stripe-Version", API_VERSION)
         if not _VERSION.fullmatch(version):

@@ -102,8 +102,9 @@ def _whole(address: str) -> bool:
 # -- the work
 
 
-def check(account: Account, wish: Wish, out: Output) -> int:
-    found = findings(account, wish)
+def check(account: Account, wish: Wish, out: Output, lacking: Sequence[str] = ()) -> int:
+    """`lacking`: what the functions' key may not do."""
+    found = [*findings(account, wish), *lacking]
     out.each("found:", found, "bold red")
     out.say(f"{_count(len(found), 'finding')}." if found else "Stripe is set up as we expect.", "bold")
     return 1 if found else 0
@@ -148,7 +149,8 @@ def run(given: Sequence[str], environment: Mapping[str, str], out: Output) -> in
     wish = Wish(options.webhook_url, live(key), stores.products(prices), options.retire, **wished)
     account = stores.account(wish)
     if options.check:
-        return check(account, wish, out)
+        usable = not account.secret.problem and not [*mixed(account.secret, wish)]
+        return check(account, wish, out, stores.lacking(base, account.secret.value["api-key"]) if usable else ())
     return change(stores, account, wish, out, dry_run=options.dry_run)
 
 

@@ -4,11 +4,13 @@ This module reads them and makes the changes of a plan.
 """
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import stripe
 
+from billing.adapters.stripe_api import PERMISSIONS
 from local.stripe_setup.expected import NAMED, Account, Act, Change, Form, Secret, StripeObject, Wish, our_configuration
 
 if TYPE_CHECKING:
@@ -78,6 +80,26 @@ class Stores:
             return Secret(problem='The secret is not {"api-key": "…", "webhook-secret": ["…"]} (README, step 1).')
         return Secret(value)
 
+    def lacking(self, base: str, api_key: str) -> list[str]:
+        """What the functions' key may not read, with the dashboard's names. What it may write cannot be tried."""
+        v1 = stripe.StripeClient(api_key, base_addresses={"api": base} if base else {}).v1
+        tries: dict[str, Callable[[], object]] = {
+            "Customers": lambda: v1.customers.list({"limit": 1}),
+            "Checkout Sessions": lambda: v1.checkout.sessions.list({"limit": 1}),
+            "PaymentIntents": lambda: v1.payment_intents.list({"limit": 1}),
+            "Prices": lambda: v1.prices.list({"limit": 1}),
+            "Subscriptions": lambda: v1.subscriptions.list({"limit": 1}),
+            "Invoices": lambda: v1.invoices.list({"limit": 1}),
+            "Charges": lambda: v1.charges.list({"limit": 1}),
+            "Disputes": lambda: v1.disputes.list({"limit": 1}),
+            "Events": lambda: v1.events.list({"limit": 1}),
+        }
+        try:
+            missing = [name for name, ask in tries.items() if not _allowed(ask)]
+        except stripe.AuthenticationError:
+            return ["Stripe does not know the functions' key (api-key in the secret)."]
+        return [f"The functions' key lacks a permission: {name} ({_level(name)})." for name in missing]
+
     # -- changes
 
     def create_endpoint(self, form: Any) -> str:
@@ -133,3 +155,15 @@ class Stores:
             case Act.DROP_SECRETS:
                 self.drop_secrets()
         return change.id
+
+
+def _allowed(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except stripe.PermissionError:
+        return False
+    return True
+
+
+def _level(resource: str) -> str:
+    return next(level for named, level in PERMISSIONS.values() if named == resource)

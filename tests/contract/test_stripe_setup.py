@@ -108,6 +108,7 @@ def deployment(
         secrets = boto3.client("secretsmanager", region_name=REGION)
         value = json.dumps(KEYS | {"webhook-secret": []})
         arn = secrets.create_secret(Name="billing/stripe", SecretString=value)["ARN"]
+        stripe_server[0].restricted_keys.add(KEYS["api-key"])  # type: ignore[arg-type]
         yield Deployment(*stripe_server, secrets, arn, capsys)
 
 
@@ -572,6 +573,14 @@ def test_an_upgrade_is_billed_at_once_and_a_downgrade_waits(
             client.v1.subscriptions.update(made["id"], {"cancel_at_period_end": True})
     periods.renew(store, made)
     assert (item["price"]["id"], made["schedule"]) == (new["id"], None)
+
+
+def test_the_check_names_the_permissions_that_the_key_lacks(deployment: Deployment) -> None:
+    assert deployment.run() == 0
+    assert deployment.run(CHECK="1") == 0
+    deployment.server.fail(403, 1, 0, "GET /v1/disputes")
+    assert deployment.run(CHECK="1") == 1
+    assert "lacks a permission: Disputes (Read)" in deployment.output
 
 
 @pytest.mark.parametrize("settings", [{"PRORATION": "odd"}, {"DOWNGRADES": "never"}])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from moto.events.models import EventPattern
@@ -17,6 +17,7 @@ from billing.adapters import stripe_api
 from billing.adapters.bus import SOURCE
 from billing.adapters.table import keys
 from billing.domain import announcements
+from billing.domain.order import FetchedKind
 from billing.replica.effects import EFFECTS
 from local import template
 from local.template import ROOT
@@ -362,6 +363,18 @@ def test_the_documents_list_what_the_code_handles() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = set(re.findall(r"^ *- ((?:[a-z_]+\.)+[a-z_]+)$", readme, re.MULTILINE))
     assert listed == set(EFFECTS)
+
+
+def test_the_readme_lists_every_permission_of_the_key() -> None:
+    """And the code names one for each call of Stripe."""
+    source = Path(stripe_api.__file__).read_text()
+    calls = set(re.findall(r'_calling\("([a-z_.]+)"\)', source))
+    kinds = {f"{kind}s.retrieve" for kind in get_args(FetchedKind.__value__)}
+    assert calls | kinds == stripe_api.PERMISSIONS.keys()
+    [paragraph] = [p for p in (ROOT / "README.md").read_text().split("\n\n") if p.startswith("**1. The secret.**")]
+    written, read = " ".join(paragraph.split()).split("read access to")
+    for resource, level in stripe_api.PERMISSIONS.values():
+        assert resource in (written if level == "Write" else read), resource
 
 
 def test_the_documents_list_every_problem() -> None:

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import stripe
+from aws_lambda_powertools.metrics import MetricUnit
 
 from billing import clock, deadline
 from billing.domain.order import FetchedKind, Snapshot
@@ -29,7 +30,7 @@ from billing.errors import (
     StripeRejected,
     StripeUnavailable,
 )
-from billing.observability import logger
+from billing.observability import logger, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,33 @@ WORST_CASE_SECONDS: Final = (CONNECT_SECONDS + READ_SECONDS) * (1 + RETRIES) + B
 RETRY_AFTER_SECONDS: Final = 5
 PAGE: Final = 100  # of a list, the most that Stripe gives at once
 EXPANDED_PAGE: Final = 50  # with other objects in it: fewer, so that Stripe answers within READ_SECONDS
+
+_WRITE, _READ = "Write", "Read"
+# What a restricted key must be allowed for each call, as Stripe's dashboard names it. README lists the same, and
+# `make stripe-setup CHECK=1` tries it. https://docs.stripe.com/keys/restricted-api-keys
+PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "customers.create": ("Customers", _WRITE),
+    "customers.retrieve": ("Customers", _WRITE),
+    "checkout.sessions.create": ("Checkout Sessions", _WRITE),
+    "checkout.sessions.retrieve": ("Checkout Sessions", _WRITE),
+    "checkout.sessions.expire": ("Checkout Sessions", _WRITE),
+    "checkout.sessions.list": ("Checkout Sessions", _WRITE),
+    "billing_portal.sessions.create": ("Customer portal", _WRITE),
+    "payment_intents.create": ("PaymentIntents", _WRITE),
+    "payment_intents.retrieve": ("PaymentIntents", _WRITE),
+    "payment_intents.update": ("PaymentIntents", _WRITE),
+    "payment_intents.cancel": ("PaymentIntents", _WRITE),
+    "payment_intents.list": ("PaymentIntents", _WRITE),
+    "prices.retrieve": ("Prices", _READ),
+    "subscriptions.retrieve": ("Subscriptions", _READ),
+    "subscriptions.list": ("Subscriptions", _READ),
+    "invoices.retrieve": ("Invoices", _READ),
+    "invoices.list": ("Invoices", _READ),
+    "charges.retrieve": ("Charges", _READ),
+    "disputes.list": ("Disputes", _READ),
+    "events.retrieve": ("Events", _READ),
+    "events.list": ("Events", _READ),
+}
 
 type Page = tuple[list[dict[str, Any]], bool]
 
@@ -195,7 +223,7 @@ class StripeApi:
             "charge": lambda: self._v1.charges.retrieve(object_id, {"expand": ["refunds"]}),
         }
         began = monotonic()
-        with _calling(f"{kind}.retrieve"):
+        with _calling(f"{kind}s.retrieve"):
             answer = retrieve[kind]()
         found = loads(answer.last_response.body)
         charge = found if kind == "charge" else found.get("latest_charge")
@@ -279,6 +307,9 @@ def _calling(what: str) -> "Iterator[None]":
     try:
         yield
     except stripe.StripeError as error:
+        if isinstance(error, stripe.PermissionError):
+            metrics.add_metric("StripePermissionMissing", MetricUnit.Count, 1)
+            logger.error("the API key lacks a permission", extra={"permission": " ".join(PERMISSIONS[what])})
         logger.warning(
             "stripe call failed",
             extra={
