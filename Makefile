@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret stripe-setup types-of-events test pictures torture attack quarter mutants lint types format template lock wheels sbom build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture attack quarter mutants lint types format template lock wheels sbom build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,9 @@ roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the
 	@$(BIN)/python -m local.commands.control roll-secret
 
 # Nothing is passed as an argument: make puts what it is given into the environment, the key too.
+migrate: .venv/ready ## After an upgrade, new fields for old items: make migrate TABLE=… SECRET_ARN=… (DRY_RUN=1)
+	@$(BIN)/python -m local.commands.migrate
+
 stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see README
 	@$(BIN)/python -m local.stripe_setup
 

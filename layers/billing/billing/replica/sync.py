@@ -35,6 +35,7 @@ _EFFECTS: Final[Mapping[ComparedKind, Effect]] = {
 }
 _COMPLETED: Final = "checkout.session.completed"
 _EXPIRED: Final = "checkout.session.expired"
+_FINAL: Final = "The table holds a final state that Stripe does not have."
 _BUSY: Final = "Others change the same records at the moment; try again."
 
 
@@ -60,6 +61,22 @@ def compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool = Fal
     """
     compare = _compare_checkout if listed["object"] == "checkout.session" else _compare_and_repair
     return retry.attempts(lambda: compare(decider, listed, dry_run=dry_run), _BUSY)
+
+
+def refresh(decider: Decider, named: Snapshot) -> None:
+    """Writes Stripe's present state of the object that is named, with all fields of this version, whether or not
+    anything else has changed. `named` needs `object`, `id` and the tenant in its metadata.
+
+    Raises `RevisionConflict`, `Unresolved` as `compare_and_repair` does, and what asking Stripe raises.
+    """
+    event = Event(
+        named.object["id"], f"{named.object['object']}.read", livemode=False, api_version=None, snapshot=named
+    )
+    decision = decider.decide(event, _effect_of_present(_kind(named.object)))
+    if decision.outcome.status is RecordStatus.STALE:
+        raise Unresolved(_FINAL)
+    if decision.outcome.entities:
+        _write(decider, decision)
 
 
 def is_compared(listed: Payload) -> bool:
@@ -111,7 +128,7 @@ def _compared_with_present(decider: Decider, event: Event, effect: Effect, *, dr
     if decision.account is None:
         return Found(foreign=True)
     if decision.outcome.status is RecordStatus.STALE:
-        raise Unresolved("The table holds a final state that Stripe does not have.")
+        raise Unresolved(_FINAL)
     differing = _differing(decision.account, decision)
     if differing and not dry_run:
         _write(decider, decision)

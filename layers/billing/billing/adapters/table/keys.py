@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from billing.domain.entities import Identity, Kind
 from billing.domain.writes import OwnInvoiceId, Pointer, StripeId
 
-_TENANT: Final = "TENANT#"
+TENANT: Final = "TENANT#"  # begins the partition of each tenant
 FAILED_INDEX: Final = "failed-events"
 TENANT_EVENTS_INDEX: Final = "tenant-events"
 DUE_INDEX: Final = "due"
@@ -37,11 +37,11 @@ def of(identity: Identity) -> Key:
         case Kind.PROGRESS:
             return progress()
         case kind:
-            return Key(f"{_TENANT}{identity.tenant_id}", f"{kind}#{identity.id}")
+            return Key(f"{TENANT}{identity.tenant_id}", f"{kind}#{identity.id}")
 
 
 def tenant(tenant_id: str) -> Key:
-    return Key(f"{_TENANT}{tenant_id}", "TENANT")
+    return Key(f"{TENANT}{tenant_id}", "TENANT")
 
 
 def subscription(tenant_id: str, subscription_id: str) -> Key:
@@ -98,7 +98,7 @@ _REVISION_DIGITS: Final = 10  # a fixed width, so that revisions sort as text
 
 def tenant_of(partition: str) -> str | None:
     """The tenant whose entities a partition holds. None for a partition of other items."""
-    return partition.removeprefix(_TENANT) if partition.startswith(_TENANT) else None
+    return partition.removeprefix(TENANT) if partition.startswith(TENANT) else None
 
 
 def history(tenant_id: str) -> str:

@@ -128,6 +128,20 @@ class Table:
                 return
             query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def tenants_items(self) -> Iterator[items.Item]:
+        """All items of all tenants, by a scan. For a migration: it reads the whole table, slowly and in no order."""
+        scan: dict[str, Any] = {
+            "TableName": self.name,
+            "FilterExpression": "begins_with(PK, :tenant)",
+            "ExpressionAttributeValues": items.dump({":tenant": keys.TENANT}),
+        }
+        while True:
+            answer = self._call("scan", **scan)
+            yield from map(items.load, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            scan["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
     # -- writing
 
     def write(

@@ -1,6 +1,5 @@
 """Effects of what happens to a PaymentIntent and to its charge."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from billing.domain.entities import SCHEMA, Payment
@@ -36,8 +35,8 @@ def _payment(account: Account, snapshot: Snapshot) -> Payment:
     fields = payloads.payment_fields(intent)
     fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until}
     known = account.payments.get(intent_id)
-    if known and isinstance(intent.get("latest_charge"), Mapping):
-        fields["schema"] = SCHEMA  # the charge shows what an item of an earlier schema lacks
+    if known and not isinstance(intent.get("latest_charge"), str):
+        fields["schema"] = SCHEMA  # the charge (if there is one) shows what an item of an earlier schema lacks
     # A named invoice counts only if the table has it for this tenant: metadata proves nothing.
     named = next((i for i in payloads.intent_invoice(intent) if i and i in account.invoices), None)
     fields["invoice_id"] = (known.invoice_id if known else None) or named
