@@ -6,6 +6,7 @@ although the caller sees a failure. At the end, Stripe delivers every event unti
 table must agree with Stripe, and the stream must show each change once.
 """
 
+import copy
 import itertools
 import random
 from collections import Counter
@@ -296,6 +297,17 @@ class Life(RuleBasedStateMachine):
         tasks = self._deliveries(chance, number, broken)
         run(tasks, chance)
         self._count(tasks)
+
+    @exists("event", type="customer.subscription.created")
+    @rule(n=which)
+    def a_connected_account_names_our_tenant(self, n: int) -> None:
+        """Its objects are not ours, whatever its metadata says."""
+        events = self.store.all("event", type="customer.subscription.created")
+        event = copy.deepcopy(events[n % len(events)])
+        event |= {"id": f"{event['id']}x{n}", "account": "acct_other"}
+        event["data"]["object"] |= {"id": f"sub_foreign{n}", "status": "active"}
+        answer = self.harness.world.deliver(event)
+        assert (answer.status, answer.body["status"]) == (200, "IGNORED"), answer
 
     @exists("event")
     @rule(chance=chances, broken=st.lists(faults, min_size=AT_ONCE, max_size=AT_ONCE))

@@ -12,12 +12,18 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 from unittest.mock import patch
 
+from billing.domain import access
 from billing.domain.entities import Replica
 from billing.domain.order import Verdict, compare, content
+from billing.domain.statuses import TenantStatus
+from billing.inbox.inbox import Inbox, Receipt, record_of
+from billing.replica import payloads
+from billing.replica.effects import EFFECTS
+from billing.replica.effects.outcome import ignored
 from tests.torture.faults import figures
 from tests.torture.run import torture
 
-HISTORIES: Final = 600
+HISTORIES: Final = 1000
 SEED: Final = 1
 
 
@@ -63,8 +69,6 @@ def _without_order() -> AbstractContextManager[Any]:
 
 def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
     """Records a failure but answers 200, so Stripe does not deliver the event again."""
-    from billing.inbox.inbox import Inbox, Receipt, record_of  # noqa: PLC0415
-
     receive = Inbox.receive
 
     def answered(self: Inbox, event: Any) -> Receipt:
@@ -76,6 +80,80 @@ def _with_2xx_before_the_commit() -> AbstractContextManager[Any]:
     return patch.object(Inbox, "receive", answered)
 
 
+# -- true to Stripe as it behaves
+
+
+def _with_incomplete_as_a_subscription() -> AbstractContextManager[Any]:
+    """A subscription whose first payment was never accepted counts like one that charges."""
+    known = access.MEANING["incomplete"]
+    return patch.dict(access.MEANING, {"incomplete": known._replace(tenant=TenantStatus.SUSPENDED, began=True)})
+
+
+def _without_looking_for_subscriptions() -> AbstractContextManager[Any]:
+    """Sells to a customer that subscribes at Stripe already, if no event has told of it yet."""
+    return patch("billing.subscribe.checkout.Checkout._bring_in_subscriptions", lambda *_: None)
+
+
+def _without_asking_for_an_attempt() -> AbstractContextManager[Any]:
+    """Takes each attempt to charge an invoice for a failed one, also if it waits for the bank or the customer."""
+    return patch("billing.replica.payloads.attempted", lambda _: False)
+
+
+def _with_the_first_item() -> AbstractContextManager[Any]:
+    """Takes the first item of a subscription for the plan's."""
+    return patch("billing.replica.payloads._leading", lambda subscription, _: subscription["items"]["data"][0])
+
+
+def _without_paused_collections() -> AbstractContextManager[Any]:
+    """Gives access while the invoices are voided."""
+    return patch("billing.domain.access.FREE_PAUSE", "nothing")
+
+
+def _with_every_dispute_lost() -> AbstractContextManager[Any]:
+    """Takes `charge.disputed` for the present state. It means that the charge was ever disputed."""
+    return patch(
+        "billing.replica.payloads._dispute_fields",
+        lambda charge: {"disputed": bool(charge.get("disputed")), "dispute_status": None},
+    )
+
+
+def _without_failed_refunds() -> AbstractContextManager[Any]:
+    return patch("billing.replica.payloads._refund_fields", lambda _: {})
+
+
+def _with_the_uncaptured_rest() -> AbstractContextManager[Any]:
+    """Counts what was not captured as refunded, as Stripe does."""
+    fields = payloads.charge_fields
+
+    def careless(charge: Any) -> dict[str, Any]:
+        found = fields(charge)
+        return found | {"amount_refunded": charge["amount_refunded"]} if found else found
+
+    return patch("billing.replica.payloads.charge_fields", careless)
+
+
+def _without_waiting_for_a_checkout() -> AbstractContextManager[Any]:
+    """Gives access when the subscription's event comes, before its checkout says whether it is paid."""
+    return patch("billing.replica.effects.subscriptions._of_open_checkout", lambda _, new, __: new)
+
+
+def _with_connected_accounts() -> AbstractContextManager[Any]:
+    """Takes the events of connected accounts for ours."""
+    return patch.object(Inbox, "_refusal", lambda *_: None)
+
+
+def _without_parts_paid_otherwise() -> AbstractContextManager[Any]:
+    """Ignores an invoice payment without a PaymentIntent."""
+    effect = EFFECTS["invoice_payment.paid"]
+
+    def careless(event: Any, account: Any, fetched: Any) -> Any:
+        if payloads.invoice_payment(event.object).payment_intent_id is None:
+            return ignored("not paid by a PaymentIntent")
+        return effect(event, account, fetched)
+
+    return patch.dict(EFFECTS, {"invoice_payment.paid": careless})
+
+
 MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "the record's condition": _without_record_condition,
     "the revision's condition": _without_revision_condition,
@@ -83,6 +161,17 @@ MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "the rule of one second": _without_asking_stripe,
     "the order by Stripe's time": _without_order,
     "2xx only after the commit": _with_2xx_before_the_commit,
+    "`incomplete` never began": _with_incomplete_as_a_subscription,
+    "the customer's subscriptions are looked for": _without_looking_for_subscriptions,
+    "an attempt is asked for": _without_asking_for_an_attempt,
+    "the plan's item decides": _with_the_first_item,
+    "a voided pause gives nothing": _without_paused_collections,
+    "the disputes decide": _with_every_dispute_lost,
+    "a refund may fail": _without_failed_refunds,
+    "the uncaptured rest is no refund": _with_the_uncaptured_rest,
+    "a checkout waits for its money": _without_waiting_for_a_checkout,
+    "other accounts are not ours": _with_connected_accounts,
+    "parts paid otherwise count": _without_parts_paid_otherwise,
 }
 
 
