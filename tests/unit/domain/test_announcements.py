@@ -12,7 +12,17 @@ from jsonschema import Draft202012Validator
 from billing.adapters.table import items, keys
 from billing.announce import publisher as publish
 from billing.domain import access, announced_v2, announcements
-from billing.domain.entities import Entity, Invoice, OpenCheckout, Payment, Plan, SoldItem, Subscription, Tenant
+from billing.domain.entities import (
+    ADDRESSES,
+    Entity,
+    Invoice,
+    OpenCheckout,
+    Payment,
+    Plan,
+    SoldItem,
+    Subscription,
+    Tenant,
+)
 from billing.domain.statuses import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
 from local.template import ROOT
 
@@ -205,6 +215,12 @@ def test_the_schema_names_every_type_and_field_and_no_other(version: announcemen
     if version == "2":
         shown = {one["title"]: set(one["properties"]["to"]["properties"]) for one in SCHEMAS[version]["oneOf"]}
         assert shown == {name: set(map(items.camel, fields)) for name, fields in announcements.fields_of("2").items()}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_announcement_has_a_link_that_expires(version: announcements.Version) -> None:
+    """The hosted page and the PDF expire 30 days after due or finalization: whoever shows one asks for it then."""
+    assert not ADDRESSES & {field for fields in announcements.fields_of(version).values() for field in fields}
 
 
 # -- version 2 is closed under reversal
