@@ -146,6 +146,8 @@ def _check(function: template.Function, answer: dict[str, Any]) -> None:
             assert answer == {"batchItemFailures": []}
         case "reconcile_stripe":
             assert (answer["complete"], answer["dryRun"]) == (True, True), answer
+        case "sweep_due_items":
+            assert (answer["complete"], answer["failed"]) == (True, 0), answer
         case name:
             assert answer["statusCode"] == STATUS.get(name, 200), answer
 

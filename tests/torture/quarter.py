@@ -61,6 +61,8 @@ class View:
     def _owner(self, stripe_object: Object) -> str | None:
         if stripe_object["object"] == "invoice_payment":
             return str(self._store.get("invoice", stripe_object["invoice"])["customer"])
+        if stripe_object["object"] in ("refund", "dispute"):
+            return str(self._store.get("charge", stripe_object["charge"])["customer"])
         return stripe_object.get("customer")
 
 

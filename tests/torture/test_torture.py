@@ -9,7 +9,7 @@ from tests.torture.faults import figures
 from tests.torture.run import torture
 
 HISTORIES = 40
-SEEDS = (20261123, 20261124)  # the same histories in every run; `make torture` looks for new ones
+SEEDS = (20261123, 20261125)  # the same histories in every run; `make torture` looks for new ones
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning"),

@@ -432,8 +432,11 @@ def test_a_dry_run_writes_nothing(lost: World) -> None:
     report = run(lost, dry_run=True)
     assert items(lost) == before
     assert (report["dryRun"], report["complete"], report["missed"]) == (True, True, len(handled(lost)))
-    assert report["differing"] == {"subscription": 1, "payment": 1, "invoice": 1, "tenant.status": 1} | {
-        "tenant.currentSubscriptionId": 1
+    # Nothing was written, so the subscription was compared as one whose checkout has not ended: the tenant's status
+    # would not change.
+    assert report["differing"] == {"subscription": 1, "payment": 1, "invoice": 1} | {
+        "tenant.currentSubscriptionId": 1,
+        "tenant.checkout": 1,
     }
     assert report["repaired"] == 0
 
@@ -466,7 +469,7 @@ def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
     monkeypatch.setattr(api, "list_subscriptions", until_the_second)
     report = run(true)
     monkeypatch.setattr(time, "monotonic", monotonic)
-    assert (report["complete"], report["compared"]) == (False, 2)
+    assert (report["complete"], report["compared"]) == (False, 3)  # a checkout and two subscriptions
     stored = progress(true)
     assert stored
     assert (stored.phase, stored.cursor) == ("subscriptions", "sub_2")

@@ -7,7 +7,7 @@ import pytest
 
 from billing.domain.entities import Payment
 from billing.domain.statuses import PaymentStatus
-from local.stripe.engine import payments, periods, subscriptions
+from local.stripe.engine import payments, periods
 from local.stripe.engine.store import Object
 from tests.integration.support import at, only_subscription
 from tests.world import CUSTOMER, TENANT, World
@@ -122,19 +122,6 @@ def test_an_older_notice_that_comes_later_changes_nothing(world: World) -> None:
     older["data"]["object"]["trial_end"] -= 24 * 3600
     assert world.deliver(older).body["status"] == "STALE"
     assert only_subscription(world) == before
-
-
-def test_a_notice_after_the_end_is_not_kept(world: World) -> None:
-    world.plan(trial_days=2)
-    world.subscribe()
-    events = world.new_events()
-    notice = next(e for e in events if e["type"] == "customer.subscription.trial_will_end")
-    [stripe_object] = world.stripe.store.all("subscription")
-    subscriptions.cancel_subscription(world.stripe.store, stripe_object)
-    for event in [*(e for e in events if e is not notice), *(at(e, 1) for e in world.new_events()), notice]:
-        assert world.deliver(event).status == 200
-    subscription = only_subscription(world)
-    assert (subscription.status, subscription.trial_notice) == ("canceled", None)
 
 
 def test_a_refund_that_is_canceled_later_is_taken_back(world: World) -> None:

@@ -31,7 +31,8 @@ def test_first_checkout_makes_the_customer_and_a_session(world: World) -> None:
     assert session["client_reference_id"] == TENANT
     assert session["metadata"]["tenantId"] == TENANT
     assert session["metadata"]["planId"] == PLAN
-    assert session["_subscription_data"] == {"metadata": {"tenantId": TENANT, "planId": PLAN}}
+    metadata = {"tenantId": TENANT, "planId": PLAN, "checkoutAttempt": "1"}
+    assert session["_subscription_data"] == {"metadata": metadata}
     assert session["success_url"] == "https://app.example.com/done?session={CHECKOUT_SESSION_ID}"
     tenant = world.tenant()
     assert tenant
