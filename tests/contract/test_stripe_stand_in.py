@@ -12,6 +12,7 @@ from local.stripe.api import forms
 from local.stripe.api.catalogue import recurring
 from local.stripe.engine import invoices, subscriptions
 from local.stripe.engine.store import Object, Store
+from local.template import ROOT
 
 type Served = tuple[Account, str]
 
@@ -177,3 +178,11 @@ def test_the_card_that_needs_its_owner(client: stripe.StripeClient, stripe_serve
     url = f"{stripe_server[1]}/_control/payment_intents/{intent}/answer"
     requests.post(url, {"outcome": "paid"}, timeout=600).raise_for_status()
     assert client.v1.payment_intents.retrieve(intent).status == "succeeded"
+
+
+def test_every_happening_names_a_source_outside_this_project() -> None:
+    page = (ROOT / "docs/stand-in.md").read_text()
+    table = page.split("## What follows from what")[1].split("## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| what happens")]
+    assert len(rows) > 15
+    assert [row for row in rows if "](https://" not in row] == []
