@@ -84,6 +84,14 @@ def _create_invoice(store: Store, form: Object, _: str) -> Object:
     return invoices.create_draft(store, customer, "manual", of, "none", **values)
 
 
+def _list_lines(store: Store, form: Object, id: str) -> Object:
+    lines = store.get("invoice", id)["lines"]["data"]
+    ids = [line["id"] for line in lines]
+    start = ids.index(form["starting_after"]) + 1 if form.get("starting_after") in ids else 0
+    end = start + form.get("limit", 10)
+    return {"object": "list", "data": lines[start:end], "has_more": end < len(lines), "url": f"/v1/invoices/{id}/lines"}
+
+
 def _pay_invoice(store: Store, form: Object, id: str) -> Object:
     invoice = store.get("invoice", id)
     if invoice["status"] == "draft":
@@ -118,6 +126,7 @@ OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("DELETE", "/v1/invoiceitems/{invoiceitem}", _delete_invoiceitem),
     ("POST", "/v1/invoices", _create_invoice),
     ("DELETE", "/v1/invoices/{invoice}", on("invoice", invoices.delete_draft)),
+    ("GET", "/v1/invoices/{invoice}/lines", _list_lines),
     ("POST", "/v1/invoices/{invoice}/finalize", on("invoice", invoices.finalize)),
     ("POST", "/v1/invoices/{invoice}/pay", _pay_invoice),
     ("POST", "/v1/invoices/{invoice}/send", _send_invoice),

@@ -157,6 +157,7 @@ class Store:
         return event
 
 
+SHOWN_LINES: Final = 10
 _ADDRESSES: Final = ("hosted_invoice_url", "invoice_pdf")
 _readings: Final = itertools.count(1)
 
@@ -169,4 +170,7 @@ def shown(obj: Object) -> Object:
     visible = copy.deepcopy({name: value for name, value in obj.items() if not name.startswith("_")})
     if obj.get("object") == "invoice":
         visible |= {name: f"{visible[name]}?s={next(_readings)}" for name in _ADDRESSES if visible.get(name)}
+        if isinstance(visible.get("lines"), dict):  # https://docs.stripe.com/api/invoices/object#invoice_object-lines
+            lines = visible["lines"]["data"]
+            visible["lines"] |= {"data": lines[:SHOWN_LINES], "has_more": len(lines) > SHOWN_LINES}
     return visible

@@ -159,3 +159,21 @@ def test_the_tenant_decides_whose_object_it_is(old: World) -> None:
     assert only_subscription(old).items
     assert old.tenant("other") is None
     assert old.tenant(TENANT)
+
+
+def test_a_payment_that_succeeded_unnoticed_pays_its_own_invoice(old: World) -> None:
+    """The migration is the first to see it. Its event comes later, and counts nothing twice."""
+    intent = old.stripe.store.all("payment_intent")[0]
+    assert intent["metadata"]["invoiceId"] == "inv-001"
+    payments.fail_intent(old.stripe.store, intent)
+    old.deliver_new()
+    for item in entities(old):
+        put(old, as_before(item))
+    payments.charge(old.stripe.store, intent)
+    late = old.new_events()
+    assert migrate(old)[0]
+    for event in late:
+        old.deliver(event)
+    own = old.invoice("inv-001")
+    assert own
+    assert (own.status, own.amount_paid) == ("PAID", 25000)

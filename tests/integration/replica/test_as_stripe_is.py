@@ -9,7 +9,7 @@ import pytest
 
 from billing.domain.entities import Invoice, Payment
 from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
-from local.stripe.engine import checkout, collecting, invoices, payments, periods, subscriptions
+from local.stripe.engine import checkout, collecting, invoices, lines, payments, periods, subscriptions
 from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.integration.support import at, first_subscription, only_subscription, state
@@ -407,3 +407,20 @@ def test_a_declined_charge_has_its_own_number(world: World) -> None:
         world.deliver_new()
         seen.add(latest_payment(world).failed_charge_id)
     assert len(seen) == 2
+
+
+def test_an_invoice_with_more_lines_than_it_shows(world: World) -> None:
+    """Prorations stand before the line of the period, and an invoice shows only its first lines."""
+    subscription = subscribed(world)
+    store = world.stripe.store
+    for n in range(12):
+        lines.pend(store, subscription["customer"], 100 + n, "usd", _subscription=subscription["id"])
+    invoice = invoices.create_invoice(store, subscription, "subscription_cycle")
+    collecting.pay_invoice(store, invoice, "pm_card_visa")
+    events = world.new_events()
+    assert any(event["data"]["object"].get("lines", {}).get("has_more") for event in events)
+    for event in events:
+        world.deliver(event)
+    recorded = latest_invoice(world)
+    assert (recorded.period_end, len(recorded.items)) == (only_subscription(world).current_period_end, 1)
+    assert world.run("reconcile_stripe", {"dryRun": True})["differing"] == {}

@@ -8,8 +8,8 @@ import pytest
 from billing import clock
 from billing.adapters.table.store import Table
 from billing.domain import due
-from billing.domain.entities import Invoice, Tenant
-from billing.domain.statuses import InvoiceStatus, TenantStatus
+from billing.domain.entities import Invoice, Payment, Tenant
+from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
 from local.stripe.api import checkout as api_checkout
 from local.stripe.engine import checkout, invoices, payments, periods, subscriptions
 from local.stripe.engine.cards import BANK
@@ -146,6 +146,23 @@ def test_what_stripe_does_not_answer_is_tried_again(world: World) -> None:
     tenant = world.tenant()
     assert tenant
     assert tenant.import_due is None
+
+
+def test_an_object_that_no_second_try_mends_does_not_hold_up_the_others(world: World) -> None:
+    """The table has a final state that Stripe does not have. Reconciliation reports it."""
+    foreign_life(world)
+    store = world.stripe.store
+    failed = payments.create_intent(store, 900, "usd", customer="cus_link")
+    payments.fail_intent(store, failed)
+    known: dict[str, Any] = {"status": PaymentStatus.SUCCEEDED, "amount": 900, "currency": "usd"}
+    world.table.write([Payment(tenant_id=TENANT, stripe_payment_intent_id=failed["id"], **known)])
+    world.new_events()
+    world.checkout(extra={"customerId": "cus_link"})
+    late = own(world, YESTERDAY)
+    assert sweep(world) == {"due": 2, "overdue": 1, "imported": 1, "failed": 0, "complete": True}
+    assert status(world, late) is InvoiceStatus.OVERDUE
+    assert world.invoice(store.all("invoice")[0]["id"])
+    assert sweep(world)["due"] == 0
 
 
 def test_a_new_customer_has_nothing_to_bring_in(world: World) -> None:

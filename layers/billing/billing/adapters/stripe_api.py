@@ -65,6 +65,7 @@ PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {
     "subscriptions.list": ("Subscriptions", _READ),
     "invoices.retrieve": ("Invoices", _READ),
     "invoices.list": ("Invoices", _READ),
+    "invoices.line_items.list": ("Invoices", _READ),
     "charges.retrieve": ("Charges", _READ),
     "disputes.list": ("Disputes", _READ),
     "events.retrieve": ("Events", _READ),
@@ -226,12 +227,26 @@ class StripeApi:
         with _calling(f"{kind}s.retrieve"):
             answer = retrieve[kind]()
         found = loads(answer.last_response.body)
+        if kind == "invoice" and found["lines"]["has_more"]:
+            answer, found["lines"] = self._lines(object_id)
         charge = found if kind == "charge" else found.get("latest_charge")
         if isinstance(charge, dict) and charge.get("disputed"):
             answer, charge["disputes"] = self._disputes(charge["id"])
         took = monotonic() - began
         read_by = parsedate_to_datetime(answer.last_response.headers["date"]).timestamp()
         return Snapshot(found, clock.iso(read_by - ceil(took)), clock.iso(read_by))
+
+    def _lines(self, invoice_id: str) -> tuple[Any, dict[str, Any]]:
+        """All lines of an invoice, which shows only the first of them."""
+        lines: list[Any] = []
+        more = True
+        while more:
+            asked: Any = {"limit": PAGE} | ({"starting_after": lines[-1]["id"]} if lines else {})
+            with _calling("invoices.line_items.list"):
+                answer: Any = self._v1.invoices.line_items.list(invoice_id, asked)
+            page = loads(answer.last_response.body)
+            lines, more = lines + page["data"], page["has_more"]
+        return answer, {"data": lines, "has_more": False}
 
     def _disputes(self, charge_id: str) -> tuple[Any, list[Any]]:
         """The charge itself does not name its disputes. https://docs.stripe.com/api/disputes/list"""

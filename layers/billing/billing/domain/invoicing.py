@@ -63,5 +63,11 @@ def after_payment(invoice: Invoice, amount: int) -> Invoice:
     status = invoice.status if invoice.terminal else settled
     overpaid = max(0, paid - owed)
     return replace(
-        invoice, amount_paid=paid, amount_remaining=remaining, amount_overpaid=overpaid, status=status, schema=SCHEMA
+        invoice,
+        amount_paid=paid,
+        amount_remaining=remaining,
+        amount_overpaid=overpaid,
+        status=status,
+        total=invoice.amount_due,
+        schema=SCHEMA,
     )

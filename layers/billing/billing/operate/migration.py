@@ -79,7 +79,15 @@ class Migration:
             self._own_invoice(tenant_id, entity_id)
             return
         named: Payload = {"object": stripe_kind, "id": entity_id, "metadata": {"tenantId": tenant_id}}
+        if kind is Payment:
+            named = {**named, "metadata": {"tenantId": tenant_id, **self._invoice_of(entity_id, item)}}
         sync.refresh(self.decider, Snapshot(named, clock.now(), clock.now()))
+
+    def _invoice_of(self, intent_id: str, item: items.Item) -> dict[str, str]:
+        """The invoice that the payment pays, as metadata names it. If it has succeeded unnoticed, it counts now."""
+        intent = self.decider.fetch("payment_intent", intent_id).object
+        invoice_id = item.get("invoiceId") or (intent.get("metadata") or {}).get("invoiceId")
+        return {"invoiceId": invoice_id} if invoice_id else {}
 
     def _own_invoice(self, tenant_id: str, invoice_id: str) -> None:
         """Nobody but us has it."""

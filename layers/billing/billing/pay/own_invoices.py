@@ -41,6 +41,7 @@ class OwnInvoices:
             currency=request.currency,
             amount_due=request.amount,
             amount_remaining=request.amount,
+            total=request.amount,
             due_date=request.due_date,
             description=request.description,
         )

@@ -174,6 +174,11 @@ def attempted(invoice: Payload) -> bool:
     return _is_open(invoice) and bool(maybe_whole(invoice, "attempt_count"))
 
 
+def is_cut_off(invoice: Payload) -> bool:
+    """Whether it has more lines than an invoice shows. https://docs.stripe.com/api/invoices/object#invoice_object-lines"""
+    return flag(part(invoice, "lines"), "has_more") if isinstance(invoice.get("lines"), Mapping) else False
+
+
 def _is_open(invoice: Payload) -> bool:
     return invoice.get("status") == "open"
 
@@ -385,10 +390,10 @@ def charge_of(stripe_object: Payload) -> str | None:
 
 def tells_too_little(listed: Payload) -> bool:
     """Whether a list does not show all of the object's state that we keep, so that Stripe must be asked for it."""
+    if listed["object"] == "invoice":
+        return attempted(listed) or is_cut_off(listed)
     charge = listed.get("latest_charge")
-    return (
-        attempted(listed) if listed["object"] == "invoice" else isinstance(charge, Mapping) and flag(charge, "disputed")
-    )
+    return isinstance(charge, Mapping) and flag(charge, "disputed")
 
 
 # -- Checkout Sessions

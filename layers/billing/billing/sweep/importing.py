@@ -12,6 +12,8 @@ from typing import Any
 from billing.adapters.stripe_api import Page, StripeApi
 from billing.adapters.table.store import Table
 from billing.domain.entities import Tenant
+from billing.errors import StripeNotFound, StripeRateLimited, Unreadable, Unresolved
+from billing.observability import logger
 from billing.replica import sync
 from billing.replica.decide import Decider
 
@@ -33,15 +35,27 @@ class CustomerImport:
     decider: Decider
 
     def bring_in(self, tenant: Tenant) -> None:
-        """Raises what keeps an object from being compared, and `TimeIsOver`. Then it begins anew, and what is in the
-        table by now costs no second call for it.
+        """One object that fails does not stop the others. Raises, after all of them, what failed and may pass, and
+        `TimeIsOver` at once. Then the import begins anew, and what is in the table by now costs no second call.
+
+        What no second try changes is left to reconciliation, which reports it.
         """
+        failed: list[Exception] = []
         found = {s.stripe_customer_id for s in self.table.subscriptions(tenant.tenant_id)}
         for customer in sorted(found | ({tenant.stripe_customer_id} if tenant.stripe_customer_id else set())):
             for listed in self._objects(customer):
                 check_time()
-                if sync.is_compared(listed):
-                    sync.compare_and_repair(self.decider, listed)
+                try:
+                    if sync.is_compared(listed):
+                        sync.compare_and_repair(self.decider, listed)
+                except StripeRateLimited:
+                    raise
+                except (Unresolved, Unreadable, StripeNotFound):
+                    logger.warning("not imported", extra={"object_id": listed["id"]}, exc_info=True)
+                except Exception as error:  # noqa: BLE001 - no failure of one may stop the others
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
     def _objects(self, customer: str) -> Iterator[dict[str, Any]]:
         """In the order of reconciliation: an invoice is linked to payments that the table has."""

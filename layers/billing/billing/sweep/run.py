@@ -5,6 +5,7 @@ entity still has the revision that was read, and then it is not due any more. Wh
 next run tries it again.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -40,17 +41,28 @@ class Sweep:
         """
         complete = True
         try:
-            for shard in SHARDS:
-                for entity in self.table.due(shard, clock.now()):
-                    check_time()
-                    self._try(entity)
+            # An import may take all the time that there is, and so comes last.
+            tenants = []
+            for entity in self._due():
+                if isinstance(entity, Tenant):
+                    tenants.append(entity)
+                    continue
+                check_time()
+                self._try(entity)
+            for tenant in tenants:
+                check_time()
+                self._try(tenant)
         except (TimeIsOver, StripeRateLimited):
             complete = False
         report = {name: getattr(self, name) for name in ("due", "overdue", "imported", "failed")}
         report["complete"] = complete
         logger.info("swept", extra={"report": report})
-        metrics.add_metric("SweepFailed", MetricUnit.Count, self.failed)
+        metrics.add_metric("SweepFailed", MetricUnit.Count, self.failed + (not complete))
         return report
+
+    def _due(self) -> Iterator[Entity]:
+        for shard in SHARDS:
+            yield from self.table.due(shard, clock.now())
 
     def _try(self, entity: Entity) -> None:
         self.due += 1

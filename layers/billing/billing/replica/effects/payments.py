@@ -70,4 +70,6 @@ def charge_changed(event: Event, account: Account, fetched: Snapshot | None) -> 
         currency=text(charge, "currency"),
     )
     after = replace(payment, stripe_charge_id=charge_id, **payloads.charge_fields(charge))
+    if payment.terminal:
+        after = replace(after, schema=SCHEMA)  # what else an item of an earlier schema lacks is about failures
     return OUT_OF_DATE if after == known else applied(after)
