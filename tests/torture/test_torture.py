@@ -32,5 +32,7 @@ def test_histories_end_well(seed: int) -> None:
     figures.clear()
     torture(HISTORIES, seed)
     assert figures["histories"] >= HISTORIES
-    for name in ("crashes", "races", "fetches", "DynamoDB: kill after", "Stripe: kill after"):
-        assert figures[name], f"no {name}: the adversary did nothing"
+    # What exactly happens depends on what else Hypothesis has seen in this process, and so not only on the seed.
+    for name in ("crashes", "races", "fetches", "DynamoDB: ", "Stripe: "):
+        happened = sum(count for figure, count in figures.items() if figure.startswith(name))
+        assert happened, f"no {name}: the adversary did nothing"
