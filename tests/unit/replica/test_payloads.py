@@ -80,6 +80,17 @@ def test_an_invoice_past_its_due_date_is_overdue() -> None:
     assert payloads.invoice_fields(invoice, "2026-11-23T12:00:01Z")["status"] == "OVERDUE"
 
 
+@pytest.mark.parametrize(("status", "expected"), [("open", 0), ("void", 1), ("uncollectible", 1)])
+def test_an_attempt_that_waits_is_not_counted_while_the_invoice_is_open(status: str, expected: int) -> None:
+    """A closed invoice is read from payloads, which do not show its PaymentIntent, and from Stripe, which does."""
+    invoice = read(EVENTS / "invoice.finalized.json")["data"]["object"] | {"status": status, "attempt_count": 1}
+    waiting = {"payment": {"payment_intent": {"id": "pi_1", "status": "requires_action"}}, "status": "open"}
+    fetched = payloads.invoice_fields({**invoice, "payments": {"data": [waiting]}}, "")
+    assert fetched["attempt_count"] == expected
+    if status != "open":
+        assert fetched == payloads.invoice_fields(invoice, "")
+
+
 @pytest.mark.parametrize(
     "body",
     [

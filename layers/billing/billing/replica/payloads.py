@@ -187,7 +187,8 @@ def _failed_attempts(invoice: Payload) -> int:
     """Attempts to charge that failed. Stripe also counts an attempt that is on its way (a bank debit takes days), and
     one that waits for the customer's confirmation.
     """
-    waiting = [s for s in _intent_statuses(invoice) if s in ("processing", "requires_action")]
+    # Only of an open invoice: the payload of a closed one does not show it, and nobody waits for its payment any more.
+    waiting = [s for s in _intent_statuses(invoice) if s in ("processing", "requires_action") and _is_open(invoice)]
     return max(0, (maybe_whole(invoice, "attempt_count") or 0) - len(waiting[:1]))
 
 
