@@ -50,10 +50,10 @@ fail: setup ## Its next API calls (ours are made again once) fail: make fail STA
 roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the one before valid beside it
 	@$(BIN)/python -m local.commands.control roll-secret
 
-# Nothing is passed as an argument: make puts what it is given into the environment, the key too.
 migrate: .venv/ready ## After an upgrade, new fields for old items: make migrate TABLE=… SECRET_ARN=… (DRY_RUN=1)
 	@$(BIN)/python -m local.commands.migrate
 
+# Nothing is passed as an argument: make puts what it is given into the environment, the key too.
 stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see README
 	@$(BIN)/python -m local.stripe_setup
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from local.stripe.api.lists import paged
 from local.stripe.engine import collecting, invoices, lines, payments, periods, subscriptions
 from local.stripe.engine.objects import Operation, merge, needed, on
 from local.stripe.engine.store import DAY, Object, Store
@@ -85,11 +86,7 @@ def _create_invoice(store: Store, form: Object, _: str) -> Object:
 
 
 def _list_lines(store: Store, form: Object, id: str) -> Object:
-    lines = store.get("invoice", id)["lines"]["data"]
-    ids = [line["id"] for line in lines]
-    start = ids.index(form["starting_after"]) + 1 if form.get("starting_after") in ids else 0
-    end = start + form.get("limit", 10)
-    return {"object": "list", "data": lines[start:end], "has_more": end < len(lines), "url": f"/v1/invoices/{id}/lines"}
+    return paged(store.get("invoice", id)["lines"]["data"], f"/v1/invoices/{id}/lines", form)
 
 
 def _pay_invoice(store: Store, form: Object, id: str) -> Object:

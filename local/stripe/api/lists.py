@@ -16,6 +16,11 @@ def listed(kind: str, path: str, store: Store, form: Object, _: str) -> Object:
     found = [obj for obj in store.all(kind) if is_kept(store, obj) and _passes(obj, form)]
     if kind == "subscription" and "status" not in form:
         found = [obj for obj in found if obj["status"] != "canceled"]
+    return paged(found, path, form)
+
+
+def paged(found: list[Object], path: str, form: Object) -> Object:
+    """The page of these objects that the parameters name."""
     limit = form.get("limit", 10)
     if not 1 <= limit <= 100:
         raise invalid("Invalid integer: limit must be between 1 and 100.", "limit")

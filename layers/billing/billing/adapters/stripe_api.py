@@ -244,15 +244,15 @@ class StripeApi:
             asked: Any = {"limit": PAGE} | ({"starting_after": lines[-1]["id"]} if lines else {})
             with _calling("invoices.line_items.list"):
                 answer: Any = self._v1.invoices.line_items.list(invoice_id, asked)
-            page = loads(answer.last_response.body)
-            lines, more = lines + page["data"], page["has_more"]
+            page, more = _page(answer)
+            lines += page
         return answer, {"data": lines, "has_more": False}
 
     def _disputes(self, charge_id: str) -> tuple[Any, list[Any]]:
         """The charge itself does not name its disputes. https://docs.stripe.com/api/disputes/list"""
         with _calling("disputes.list"):
             answer: Any = self._v1.disputes.list({"charge": charge_id, "limit": PAGE})
-        return answer, loads(answer.last_response.body)["data"]
+        return answer, _page(answer)[0]
 
     # -- one event, for a replay
 
@@ -299,6 +299,15 @@ class StripeApi:
         """The whole Checkout Session, as in the payload of its events."""
         with _calling("checkout.sessions.retrieve"):
             return self._v1.checkout.sessions.retrieve(session_id).to_dict()
+
+
+def every(ask: Callable[..., Page], **filters: Any) -> "Iterator[dict[str, Any]]":
+    """Every object of a list, page by page. `ask` is one of the `list_…` methods."""
+    page, more = ask(**filters)
+    yield from page
+    while more:
+        page, more = ask(**filters, starting_after=page[-1]["id"])
+        yield from page
 
 
 def _page(listed: Any) -> Page:

@@ -12,7 +12,7 @@ RETENTION_DAYS: Final = 400
 _ADDED: Final[dict[str, frozenset[str]]] = {
     one.kind: frozenset(map(items.camel, one.added)) for one in (Subscription, Invoice, Payment)
 }
-_NO_CHANGES: Final = items.BOOKKEEPING | items.ADDRESSES | {"eventId", "dueShard", "dueAt", *keys.Key._fields}
+_NO_CHANGES: Final = items.BOOKKEEPING | items.ADDRESSES | items.OF_THE_TABLE
 
 
 def change(before: Item, after: Item) -> Item | None:

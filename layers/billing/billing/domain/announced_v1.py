@@ -13,10 +13,13 @@ _CANCEL: Final = ("cancel_at", "cancel_at_period_end")
 _MONEY: Final = ("amount_due", "amount_paid", "amount_remaining", "currency")
 
 
+def will_end(subscription: Subscription) -> bool:
+    return subscription.cancel_at is not None or subscription.cancel_at_period_end
+
+
 def scheduled(before: Subscription | None, after: Subscription) -> bool:
-    ends = after.cancel_at is not None or after.cancel_at_period_end
     moved = before is None or changed(*_CANCEL)(before, after)
-    return ends and moved and access.is_live(after.status)
+    return will_end(after) and moved and access.is_live(after.status)
 
 
 def ended(before: Subscription | None, after: Subscription) -> bool:

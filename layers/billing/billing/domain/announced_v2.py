@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from billing.domain import access
-from billing.domain.announced_v1 import attempt_failed, ended, noticed, scheduled
+from billing.domain.announced_v1 import attempt_failed, ended, noticed, scheduled, will_end
 from billing.domain.announcing import Rule, became, changed, grew, is_new, left
 from billing.domain.entities import Invoice, Kind, Payment, Subscription
 from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
@@ -32,6 +32,7 @@ _MONEY: Final = (
 _BILL: Final = ("status", *_MONEY, "billing_reason", "due_date", "stripe_subscription_id")
 _PAID: Final = ("status", "amount", "currency", "invoice_id", "failure_code", "failure_message")
 _SALE: Final = ("amount", "currency", "invoice_id")
+_ACCESS: Final = ("status", "current_subscription_id")
 _NOT_PENDING: Final = (TenantStatus.ACTIVE, TenantStatus.SUSPENDED, TenantStatus.CANCELED)
 _IN_ARREARS: Final = ("past_due", "unpaid")
 _OPEN_INQUIRY: Final = ("warning_needs_response", "warning_under_review")
@@ -53,11 +54,7 @@ def _resumes(before: Subscription | None, after: Subscription) -> bool:
 
 def _reactivated(before: Subscription | None, after: Subscription) -> bool:
     """A scheduled end is taken back."""
-    return before is not None and access.is_live(after.status) and _ends(before) and not _ends(after)
-
-
-def _ends(subscription: Subscription) -> bool:
-    return subscription.cancel_at is not None or subscription.cancel_at_period_end
+    return before is not None and access.is_live(after.status) and will_end(before) and not will_end(after)
 
 
 def _period_paid(before: Invoice | None, after: Invoice) -> bool:
@@ -84,14 +81,10 @@ def _payment_failed(before: Payment | None, after: Payment) -> bool:
 
 
 _TENANT: Final[tuple[Rule, ...]] = (
-    ("tenant.activated", became("status", TenantStatus.ACTIVE), ("status", "current_subscription_id")),
-    ("tenant.suspended", became("status", TenantStatus.SUSPENDED), ("status", "current_subscription_id")),
-    ("tenant.canceled", became("status", TenantStatus.CANCELED), ("status", "current_subscription_id")),
-    (
-        "tenant.pending",
-        left("status", *_NOT_PENDING, to=(TenantStatus.PENDING,)),
-        ("status", "current_subscription_id"),
-    ),
+    ("tenant.activated", became("status", TenantStatus.ACTIVE), _ACCESS),
+    ("tenant.suspended", became("status", TenantStatus.SUSPENDED), _ACCESS),
+    ("tenant.canceled", became("status", TenantStatus.CANCELED), _ACCESS),
+    ("tenant.pending", left("status", *_NOT_PENDING, to=(TenantStatus.PENDING,)), _ACCESS),
 )
 _SUBSCRIPTION: Final[tuple[Rule, ...]] = (
     ("subscription.created", is_new, (*_STATE, *_PERIOD, "trial_end")),

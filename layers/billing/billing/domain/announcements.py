@@ -36,9 +36,7 @@ class Announcement:
 
 
 def types(version: Version) -> tuple[str, ...]:
-    named = (name for rules in _RULES[version].values() for name, _, _ in rules)
-    updated = (announced_v2.updated(kind) for kind in announced_v2.TOLD) if version == LATEST else ()
-    return (*named, *updated)
+    return tuple(fields_of(version))
 
 
 def fields_of(version: Version) -> dict[str, tuple[str, ...]]:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from billing import clock, retry
+from billing import retry
 from billing.adapters.table import items, keys
 from billing.adapters.table.store import Table
 from billing.domain.entities import SCHEMA, Entity, Invoice, Kind, Payment, Subscription
-from billing.domain.order import FetchedKind, Payload, Snapshot
+from billing.domain.order import FetchedKind, Payload
 from billing.errors import StripeNotFound
 from billing.observability import logger
 from billing.replica import sync
@@ -81,12 +81,14 @@ class Migration:
         named: Payload = {"object": stripe_kind, "id": entity_id, "metadata": {"tenantId": tenant_id}}
         if kind is Payment:
             named = {**named, "metadata": {"tenantId": tenant_id, **self._invoice_of(entity_id, item)}}
-        sync.refresh(self.decider, Snapshot(named, clock.now(), clock.now()))
+        sync.refresh(self.decider, named)
 
     def _invoice_of(self, intent_id: str, item: items.Item) -> dict[str, str]:
         """The invoice that the payment pays, as metadata names it. If it has succeeded unnoticed, it counts now."""
-        intent = self.decider.fetch("payment_intent", intent_id).object
-        invoice_id = item.get("invoiceId") or (intent.get("metadata") or {}).get("invoiceId")
+        invoice_id = item.get("invoiceId")
+        if invoice_id is None:
+            intent = self.decider.fetch("payment_intent", intent_id).object
+            invoice_id = (intent.get("metadata") or {}).get("invoiceId")
         return {"invoiceId": invoice_id} if invoice_id else {}
 
     def _own_invoice(self, tenant_id: str, invoice_id: str) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import batched
 from typing import Any, Final
 
-from billing import deadline, retry
+from billing import retry
 from billing.adapters.stripe_api import Page, StripeApi
 from billing.adapters.table import keys
 from billing.adapters.table.store import Table
@@ -214,7 +214,7 @@ def _patiently[T](ask: Callable[[], T]) -> T:
 
 
 def _check_time(wait: float = 0) -> None:
-    if deadline.remaining() < sync.NEEDED_SECONDS + wait:
+    if sync.is_out_of_time(wait):
         raise Stop(_TIME_IS_OVER)
 
 

@@ -46,8 +46,7 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
         invoices=_held(Invoice, referred, owner, found),
         payments=_held(Payment, referred, owner, found),
     )
-    for price, key in prices.items():
-        account = _with_plan(account, price, found.get(key, {}).get("planId"))
+    account = _with_plans(account, prices, found)
     if not referred.changes_subscriptions:
         return account
     # After the tenant, never together with it: see Table.subscriptions.
@@ -57,14 +56,12 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
 def with_plans_of(table: Table, account: Account, prices: Iterable[str]) -> Account:
     """The account with the plans of more prices. A price's plan never changes, so it may be read at any time."""
     missing = {price: keys.stripe_pointer(price) for price in prices if price not in account.plans}
-    found = table.read(missing.values()) if missing else {}
-    for price, key in missing.items():
-        account = _with_plan(account, price, found.get(key, {}).get("planId"))
-    return account
+    return _with_plans(account, missing, table.read(missing.values())) if missing else account
 
 
-def _with_plan(account: Account, price_id: str, plan_id: str | None) -> Account:
-    return replace(account, plans={**account.plans, price_id: plan_id}) if plan_id else account
+def _with_plans(account: Account, prices: Mapping[str, Key], found: _Found) -> Account:
+    plans = {price: found[key]["planId"] for price, key in prices.items() if "planId" in found.get(key, {})}
+    return replace(account, plans={**account.plans, **plans})
 
 
 def _keys(referred: References, tenant_id: str | None) -> list[Key]:

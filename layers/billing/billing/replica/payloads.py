@@ -52,17 +52,15 @@ def subscription_fields(subscription: Payload, plans: Mapping[str, str]) -> dict
     item = _leading(subscription, plans)
     pause = part(subscription, "pause_collection")
     details = part(subscription, "cancellation_details")
-    customer = id_in(subscription, "customer")
-    if customer is None:
-        raise unreadable("customer")
+    begins, ends = _item_period(item, subscription)
     return {
-        "stripe_customer_id": customer,
+        "stripe_customer_id": id_in(subscription, "customer") or _missing("customer"),
         "status": text(subscription, "status"),
         "started_at": moment(subscription, "created") or _missing("created"),
         "stripe_price_id": _price(item) or id_in(subscription, "plan"),
         "quantity": maybe_whole(item if "quantity" in item else subscription, "quantity"),
-        "current_period_start": moment(_with(item, subscription, "current_period_start"), "current_period_start"),
-        "current_period_end": moment(_with(item, subscription, "current_period_end"), "current_period_end"),
+        "current_period_start": begins,
+        "current_period_end": ends,
         "cancel_at": moment(subscription, "cancel_at"),
         "cancel_at_period_end": flag(subscription, "cancel_at_period_end"),
         "trial_end": moment(subscription, "trial_end"),
@@ -94,19 +92,22 @@ def _price(item: Payload) -> str | None:
     return id_in(item, "price") or id_in(item, "plan")
 
 
-def _with(item: Payload, subscription: Payload, name: str) -> Payload:
-    """Whichever has the field: the item, or before basil the subscription."""
-    return item if name in item else subscription
+def _item_period(item: Payload, subscription: Payload) -> tuple[str | None, str | None]:
+    """The present period of an item. Before basil the subscription has it."""
+    names = ("current_period_start", "current_period_end")
+    begins, ends = (moment(item if name in item else subscription, name) for name in names)
+    return begins, ends
 
 
 def _sold(item: Payload, subscription: Payload) -> SoldItem:
     price = item.get("price")
     recurring = part(price, "recurring") if isinstance(price, Mapping) else {}
+    begins, ends = _item_period(item, subscription)
     return SoldItem(
         stripe_price_id=_price(item),
         quantity=maybe_whole(item, "quantity"),
-        period_start=moment(_with(item, subscription, "current_period_start"), "current_period_start"),
-        period_end=moment(_with(item, subscription, "current_period_end"), "current_period_end"),
+        period_start=begins,
+        period_end=ends,
         metered=maybe_text(recurring, "usage_type") == "metered",
     )
 
@@ -389,11 +390,11 @@ def charge_of(stripe_object: Payload) -> str | None:
     return text(stripe_object, "id") if stripe_object.get("object") == "charge" else id_in(stripe_object, "charge")
 
 
-def tells_too_little(listed: Payload) -> bool:
-    """Whether a list does not show all of the object's state that we keep, so that Stripe must be asked for it."""
-    if listed["object"] == "invoice":
-        return attempted(listed) or is_cut_off(listed)
-    charge = listed.get("latest_charge")
+def tells_too_little(shown: Payload) -> bool:
+    """Whether an object in a list or an event does not show all that we keep of it, so that Stripe must be asked."""
+    if shown["object"] == "invoice":
+        return attempted(shown) or is_cut_off(shown)
+    charge = shown.get("latest_charge")
     return isinstance(charge, Mapping) and flag(charge, "disputed")
 
 

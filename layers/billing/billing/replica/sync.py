@@ -38,7 +38,6 @@ _EXPIRED: Final = "checkout.session.expired"
 _OF_A_CHECKOUT: Final = frozenset(
     {"subscription", "subscription.checkoutPayment", "subscription.checkoutInvoiceId", "tenant.checkout"}
 )
-_FINAL: Final = "The table holds a final state that Stripe does not have."
 _BUSY: Final = "Others change the same records at the moment; try again."
 
 
@@ -66,18 +65,13 @@ def compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool = Fal
     return retry.attempts(lambda: compare(decider, listed, dry_run=dry_run), _BUSY)
 
 
-def refresh(decider: Decider, named: Snapshot) -> None:
+def refresh(decider: Decider, named: Payload) -> None:
     """Writes Stripe's present state of the object that is named, with all fields of this version, whether or not
     anything else has changed. `named` needs `object`, `id` and the tenant in its metadata.
 
     Raises `RevisionConflict`, `Unresolved` as `compare_and_repair` does, and what asking Stripe raises.
     """
-    event = Event(
-        named.object["id"], f"{named.object['object']}.read", livemode=False, api_version=None, snapshot=named
-    )
-    decision = decider.decide(event, _effect_of_present(_kind(named.object)))
-    if decision.outcome.status is RecordStatus.STALE:
-        raise Unresolved(_FINAL)
+    decision = _decided_by_present(decider, _read_of(named), _effect_of_present(_kind(named)))
     if decision.outcome.entities:
         _write(decider, decision)
 
@@ -96,9 +90,9 @@ def is_compared(listed: Payload) -> bool:
     return True
 
 
-def is_out_of_time() -> bool:
-    """Whether the invocation has no time to compare another object."""
-    return deadline.remaining() < NEEDED_SECONDS
+def is_out_of_time(wait: float = 0) -> bool:
+    """Whether the invocation has no time to compare another object after so many seconds."""
+    return deadline.remaining() < NEEDED_SECONDS + wait
 
 
 def _compare_checkout(decider: Decider, listed: Payload, *, dry_run: bool) -> Found:
@@ -122,7 +116,7 @@ def _compare_checkout(decider: Decider, listed: Payload, *, dry_run: bool) -> Fo
 
 def _compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool) -> Found:
     effect = _effect_of_present(_kind(listed))
-    event = _event_of(f"{listed['object']}.read", listed)
+    event = _read_of(listed)
     hint = decider.decide(event, effect, state=event.snapshot)
     if hint.account is None:
         return Found(foreign=True)
@@ -134,15 +128,21 @@ def _compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool) -> 
 
 
 def _compared_with_present(decider: Decider, event: Event, effect: Effect, *, dry_run: bool) -> Found:
-    decision = decider.decide(event, effect)
+    decision = _decided_by_present(decider, event, effect)
     if decision.account is None:
         return Found(foreign=True)
-    if decision.outcome.status is RecordStatus.STALE:
-        raise Unresolved(_FINAL)
     differing = _differing(decision.account, decision)
     if differing and not dry_run:
         _write(decider, decision)
     return Found(differing)
+
+
+def _decided_by_present(decider: Decider, event: Event, effect: Effect) -> Decision:
+    """Raises `Unresolved`."""
+    decision = decider.decide(event, effect)
+    if decision.outcome.status is RecordStatus.STALE:
+        raise Unresolved("The table holds a final state that Stripe does not have.")
+    return decision
 
 
 def apply_checkout(decider: Decider, session: Payload) -> bool:
@@ -159,6 +159,10 @@ def _event_of(event_type: str, stripe_object: Payload) -> Event:
     now = clock.now()
     livemode = bool(stripe_object.get("livemode"))
     return Event(stripe_object["id"], event_type, livemode, None, Snapshot(stripe_object, now, now))
+
+
+def _read_of(stripe_object: Payload) -> Event:
+    return _event_of(f"{stripe_object['object']}.read", stripe_object)
 
 
 def _kind(listed: Payload) -> ComparedKind:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from billing import clock, retry
-from billing.adapters.stripe_api import Session, StripeApi
+from billing.adapters.stripe_api import Session, StripeApi, every
 from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
 from billing.domain import access
@@ -154,12 +154,7 @@ class Checkout:
         The customer may be older than its link to the tenant, and an event may not have come yet. Raises
         `RevisionConflict` if the table did not have all of them: then everything is read and checked again.
         """
-        listed: list[dict[str, Any]] = []
-        more = True
-        while more:
-            after = {"starting_after": listed[-1]["id"]} if listed else {}
-            page, more = self.stripe.list_subscriptions(customer=tenant.stripe_customer_id, **after)
-            listed += page
+        listed = [*every(self.stripe.list_subscriptions, customer=tenant.stripe_customer_id)]
         charging = [one for one in listed if access.meaning(one["status"]).charges]
         ended = [one for one in listed if not access.meaning(one["status"]).charges]
         for some in (charging, ended):  # one that charges is reason enough to sell nothing

@@ -6,10 +6,9 @@ owner, and Stripe keeps them for 30 days only. So the objects are read.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from billing.adapters.stripe_api import Page, StripeApi
+from billing.adapters.stripe_api import StripeApi, every
 from billing.adapters.table.store import Table
 from billing.domain.entities import Tenant
 from billing.errors import StripeNotFound, StripeRateLimited, Unreadable, Unresolved
@@ -65,12 +64,4 @@ class CustomerImport:
             self.stripe.list_payment_intents,
             self.stripe.list_invoices,
         ):
-            yield from _pages(partial(ask, customer=customer))
-
-
-def _pages(ask: partial[Page]) -> Iterator[dict[str, Any]]:
-    page, more = ask()
-    yield from page
-    while more:
-        page, more = ask(starting_after=page[-1]["id"])
-        yield from page
+            yield from every(ask, customer=customer)

@@ -33,7 +33,7 @@ def camel(name: str) -> str:
 BOOKKEEPING: Final = frozenset(map(camel, entities.BOOKKEEPING))
 ADDRESSES: Final = frozenset(map(camel, entities.ADDRESSES))
 # The attributes that no entity has as a field, and that each write makes anew.
-_OF_THE_TABLE: Final = frozenset({"PK", "SK", "eventId", "dueShard", "dueAt"})
+OF_THE_TABLE: Final = frozenset({"PK", "SK", "eventId", "dueShard", "dueAt"})
 
 
 def attributes(entity: object) -> Item:
@@ -65,11 +65,11 @@ def load(raw: RawItem) -> Item:
 def entity[E: "DataclassInstance"](kind: type[E], item: Item) -> E:
     """The entity (or record, or a part of one) that the item holds."""
     names = _names(kind)
-    given = {name: item[attribute] for attribute, name in names.items() if attribute in item}
+    given = {name: item[stored] for stored, name in names.items() if stored in item}
     conversions = _conversions(kind)
     made = {name: conversions[name](value) if name in conversions else value for name, value in given.items()}
     if issubclass(kind, entities.Entity):
-        others = item.keys() - names.keys() - _OF_THE_TABLE
+        others = item.keys() - names.keys() - OF_THE_TABLE
         made |= {"schema": given.get("schema", 1), "unknown": {name: item[name] for name in others}}
     return kind(**made)
 

@@ -98,13 +98,8 @@ class Table:
             "KeyConditionExpression": "PK = :pk AND begins_with(SK, :sk)",
             "ExpressionAttributeValues": items.dump({":pk": partition, ":sk": prefix}),
         }
-        found: list[Subscription] = []
-        while True:
-            answer = self._call("query", **query)
-            found += [items.entity(Subscription, items.load(raw)) for raw in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                return found
-            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        pages = self._pages("query", query)
+        return [items.entity(Subscription, item) for page in pages for item in page]
 
     def due(self, shard: str, until: str) -> Iterator[Entity]:
         """What has been due in this shard of the index since `until` or longer, the longest first, as the table has it.
@@ -117,30 +112,30 @@ class Table:
             "KeyConditionExpression": "dueShard = :shard AND dueAt <= :until",
             "ExpressionAttributeValues": items.dump({":shard": shard, ":until": until}),
         }
-        while True:
-            answer = self._call("query", **query)
-            named = [Key(item["PK"], item["SK"]) for item in map(items.load, answer["Items"])]
+        for page in self._pages("query", query):
+            named = [Key(item["PK"], item["SK"]) for item in page]
             found = self.read(named)
             for key in named:
                 if key in found:
                     yield items.entity(Tenant if Tenant.kind == key.SK else Invoice, found[key])
-            if "LastEvaluatedKey" not in answer:
-                return
-            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def tenants_items(self) -> Iterator[items.Item]:
         """All items of all tenants, by a scan. For a migration: it reads the whole table, slowly and in no order."""
-        scan: dict[str, Any] = {
+        scan = {
             "TableName": self.name,
             "FilterExpression": "begins_with(PK, :tenant)",
             "ExpressionAttributeValues": items.dump({":tenant": keys.TENANT}),
         }
+        for page in self._pages("scan", scan):
+            yield from page
+
+    def _pages(self, operation: str, asked: dict[str, Any]) -> Iterator[list[items.Item]]:
         while True:
-            answer = self._call("scan", **scan)
-            yield from map(items.load, answer["Items"])
+            answer = self._call(operation, **asked)
+            yield [items.load(raw) for raw in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return
-            scan["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            asked = {**asked, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     # -- writing
 

@@ -23,7 +23,7 @@ def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) ->
             return Fetch("invoice", incoming.invoice_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    if fetched is None and (payloads.attempted(event.object) or payloads.is_cut_off(event.object)):
+    if fetched is None and payloads.tells_too_little(event.object):
         return Fetch("invoice", incoming.invoice_id)
     return _with_invoice(account, next_state(current, incoming), *_payments_to_link(account, incoming))
 
