@@ -4,8 +4,8 @@ from typing import Final
 
 from local.stripe.api.lists import paged
 from local.stripe.engine import collecting, invoices, lines, payments, periods, subscriptions
-from local.stripe.engine.objects import Operation, merge, needed, on
-from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.engine.objects import Operation, change, merge, needed, on
+from local.stripe.engine.store import DAY, HOUR, Object, Store
 from local.stripe.errors import invalid
 
 
@@ -81,12 +81,34 @@ def _create_invoice(store: Store, form: Object, _: str) -> Object:
     values = {name: form[name] for name in names if name in form}
     if "days_until_due" in form:
         values["due_date"] = store.now() + form["days_until_due"] * DAY
+    if form.get("auto_advance"):
+        values["automatically_finalizes_at"] = store.now() + HOUR
     of = store.named("subscription", form["subscription"], "subscription") if "subscription" in form else None
     return invoices.create_draft(store, customer, "manual", of, "none", **values)
 
 
 def _list_lines(store: Store, form: Object, id: str) -> Object:
     return paged(store.get("invoice", id)["lines"]["data"], f"/v1/invoices/{id}/lines", form)
+
+
+def _update_invoice(store: Store, form: Object, id: str) -> Object:
+    """A draft that advances by itself is finalized an hour later.
+
+    https://docs.stripe.com/invoicing/integration/automatic-advancement-collection
+    """
+    invoice = store.get("invoice", id)
+    if invoice["status"] == "draft" and "auto_advance" in form:
+        invoice["automatically_finalizes_at"] = store.now() + HOUR if form["auto_advance"] else None
+    return change(store, "invoice", invoice, form)
+
+
+def _finalize_invoice(store: Store, form: Object, id: str) -> Object:
+    """What was finalized by hand is charged an hour later, if it advances by itself."""
+    invoice = invoices.finalize(store, store.get("invoice", id))
+    invoice["auto_advance"] = form.get("auto_advance", invoice["auto_advance"])
+    if invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically":
+        invoice["next_payment_attempt"] = store.now() + HOUR
+    return invoice
 
 
 def _pay_invoice(store: Store, form: Object, id: str) -> Object:
@@ -124,7 +146,8 @@ OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", "/v1/invoices", _create_invoice),
     ("DELETE", "/v1/invoices/{invoice}", on("invoice", invoices.delete_draft)),
     ("GET", "/v1/invoices/{invoice}/lines", _list_lines),
-    ("POST", "/v1/invoices/{invoice}/finalize", on("invoice", invoices.finalize)),
+    ("POST", "/v1/invoices/{invoice}", _update_invoice),
+    ("POST", "/v1/invoices/{invoice}/finalize", _finalize_invoice),
     ("POST", "/v1/invoices/{invoice}/pay", _pay_invoice),
     ("POST", "/v1/invoices/{invoice}/send", _send_invoice),
     ("POST", "/v1/invoices/{invoice}/void", on("invoice", invoices.close_invoice, "void")),

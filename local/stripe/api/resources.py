@@ -46,7 +46,6 @@ COLLECTIONS: Final = {
 CHANGED_PLAINLY: Final = (
     "charge",
     "checkout.session",
-    "invoice",
     "invoiceitem",
     "payment_intent",
     "payment_method",

@@ -55,7 +55,10 @@ def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
     debit = intent["status"] == "processing"
     if paid:
         return _succeed(store, intent)
-    payments.fail_intent(store, intent)
+    if debit:
+        payments.fail_intent(store, intent)
+    else:
+        payments.refuse_confirmation(store, intent)
     failed_by(store, intent, automatic=debit)
     return intent
 
@@ -100,7 +103,7 @@ def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, aut
     if intent is None:
         _mark_paid(store, invoice)
     elif method is None:
-        fail_invoice(store, invoice, automatic=automatic)
+        _charge_failed(store, invoice, automatic=automatic)  # without a payment method there is no charge
         raise invalid("This customer has no attached payment source or default payment method.", code="missing")
     else:
         confirm_intent(store, intent, method, automatic=automatic)
@@ -156,6 +159,7 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
         "next_payment_attempt": None,
     }
     invoice["status_transitions"]["paid_at"] = store.now()
+    store.emit("invoice.updated", invoice)
     store.emit("invoice.paid", invoice)
     if not out_of_band:
         store.emit("invoice.payment_succeeded", invoice)
@@ -163,18 +167,16 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
         paid = {"canceled_at": None, "paid_at": store.now()}
         payment |= {"status": "paid", "amount_paid": payment["amount_requested"], "status_transitions": paid}
         store.emit("invoice_payment.paid", payment)
+    _set_delinquent(store, invoice, delinquent=False)
     _move_subscription(store, invoice, {"past_due", "unpaid", "incomplete"}, "active")
 
 
-def fail_invoice(store: Store, invoice: Object, *, automatic: bool) -> Object:
-    """Fails the charge: changes the PaymentIntent, the invoice and its subscription."""
-    invoices.check_status(invoice, "open")
-    intent = invoices.intent_of(store, invoice)
-    if intent is None:
-        raise invalid("Nothing is due on this invoice.")
-    payments.fail_intent(store, intent)
-    _charge_failed(store, invoice, automatic=automatic)
-    return intent
+def _set_delinquent(store: Store, invoice: Object, *, delinquent: bool) -> None:
+    """https://docs.stripe.com/api/customers/object#customer_object-delinquent"""
+    customer = store.find(invoice["customer"])
+    if customer and customer["delinquent"] is not delinquent:
+        customer["delinquent"] = delinquent
+        store.emit("customer.updated", customer)
 
 
 def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
@@ -190,7 +192,10 @@ def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
         days = () if first else RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
         invoice["next_payment_attempt"] = store.now() + days[0] * DAY if days else None
     invoice["attempted"] = True
+    # Stripe's own answer to "which events tell of a failed renewal?", copied at https://cbabhusal.wordpress.com/tag/stripe/
+    store.emit("invoice.updated", invoice)
     store.emit("invoice.payment_failed", invoice)
+    _set_delinquent(store, invoice, delinquent=True)
     _move_subscription(store, invoice, {"active", "trialing"}, "past_due")
     if automatic and invoice["next_payment_attempt"] is None:
         _end_dunning(store, invoice)

@@ -80,8 +80,10 @@ def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Ob
 
 def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
     """`pays`: whether the bank will pay."""
-    answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays}
+    made = _charge(store, intent, status="pending", captured=False)
+    answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays, "latest_charge": made["id"]}
     intent |= {"status": "processing", "last_payment_error": None, **answer}
+    store.emit("charge.pending", made)
     store.emit("payment_intent.processing", intent)
 
 
@@ -94,7 +96,7 @@ def ask_customer(store: Store, intent: Object) -> None:
 
 def authorize(store: Store, intent: Object) -> None:
     """The bank holds the money until it is captured. https://docs.stripe.com/payments/place-a-hold-on-a-payment-method"""
-    made = _charge(store, intent, captured=False)
+    made = _charge(store, intent, status="succeeded", captured=False)
     done = {"latest_charge": made["id"], "last_payment_error": None, "next_action": None}
     intent |= {"status": "requires_capture", "amount_capturable": intent["amount"], **done}
     store.emit("charge.succeeded", made)
@@ -120,15 +122,23 @@ def capture(store: Store, intent: Object, amount: int | None) -> Object:
 
 def charge(store: Store, intent: Object) -> Object:
     """The money arrives. Returns the charge."""
-    made = _charge(store, intent, captured=True)
+    made = _pending(store, intent) or _charge(store, intent, status="succeeded", captured=True)
+    made |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": intent["amount"]}
     done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
     intent |= {"status": "succeeded", "next_action": None, **done}
     store.emit("charge.succeeded", made)
     store.emit("payment_intent.succeeded", intent)
+    store.emit("charge.updated", made)  # its balance transaction is known a little later: `automatic_async`
     return made
 
 
-def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
+def _pending(store: Store, intent: Object) -> Object | None:
+    """The charge that waits for the customer's bank."""
+    made = store.find(intent["latest_charge"] or "")
+    return made if made and made["status"] == "pending" else None
+
+
+def _charge(store: Store, intent: Object, *, status: str, captured: bool) -> Object:
     return store.create(
         "charge",
         amount=intent["amount"],
@@ -138,19 +148,35 @@ def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
         currency=intent["currency"],
         customer=intent["customer"],
         metadata={**intent["metadata"]},
-        paid=True,
+        paid=status == "succeeded",
         payment_intent=intent["id"],
         payment_method=intent["payment_method"],
-        status="succeeded",
+        status=status,
     )
 
 
 def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
-    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."}
-    error["charge"] = new_id("ch")  # each attempt has a charge of its own
+    """The bank declines. Each attempt has a charge of its own, a failed one too; it is the intent's latest.
+
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-latest_charge
+    """
+    message = "Your card was declined."
+    made = _pending(store, intent) or _charge(store, intent, status="failed", captured=False)
+    made |= {"status": "failed", "failure_code": "card_declined", "failure_message": message}
+    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": message}
+    error["charge"] = intent["latest_charge"] = made["id"]
     intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
+    store.emit("charge.failed", made)
     store.emit("payment_intent.payment_failed", intent)
     return intent
+
+
+def refuse_confirmation(store: Store, intent: Object) -> None:
+    """The customer did not confirm, so nothing was charged. https://docs.stripe.com/error-codes"""
+    message = "The provided PaymentMethod has failed authentication."
+    error = {"type": "invalid_request_error", "code": "payment_intent_authentication_failure", "message": message}
+    intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
+    store.emit("payment_intent.payment_failed", intent)
 
 
 def cancel_intent(store: Store, intent: Object) -> Object:
@@ -171,6 +197,8 @@ def check_status(intent: Object, *statuses: str) -> None:
 
 def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
     """`amount` is in minor units. None means the rest of the charge."""
+    if not charge["paid"]:
+        raise invalid(f"Charge {charge['id']} has not been paid, so it cannot be refunded.", "charge")
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount is None else amount
     if not 0 < amount <= left:
@@ -201,6 +229,7 @@ def fail_refund(store: Store, refund: Object, reason: str = "declined") -> Objec
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     store.emit("refund.updated", refund)
+    store.emit("charge.refund.updated", refund)
     store.emit("refund.failed", refund)
     return refund
 

@@ -49,12 +49,13 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
         item |= {"current_period_start": start, "current_period_end": after(start, item["price"])}
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
-    store.emit("customer.subscription.updated", subscription)
     customer = subscription["customer"]
     finalized_at = store.now() + HOUR
     invoice = invoices.create_draft(
         store, customer, "subscription_cycle", subscription, automatically_finalizes_at=finalized_at
     )
+    # The draft comes first, by Stripe's own answer that is copied at https://cbabhusal.wordpress.com/tag/stripe/
+    store.emit("customer.subscription.updated", subscription)
     pause = subscription["pause_collection"]
     if pause and pause["behavior"] == "keep_as_draft":
         invoice |= {"auto_advance": False, "automatically_finalizes_at": None}

@@ -80,7 +80,9 @@ def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
 
 def _finalize(store: Store, invoice: Object) -> None:
     invoices.finalize(store, invoice)
-    if not periods.close_if_paused(store, invoice):
+    if invoice["collection_method"] == "send_invoice":
+        store.emit("invoice.sent", invoice)
+    elif not periods.close_if_paused(store, invoice):
         _try(store, invoice)
 
 
