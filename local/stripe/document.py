@@ -6,6 +6,7 @@ The repository has a compressed copy, so that nobody has to fetch it: `openapi/`
 import functools
 import json
 import lzma
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,8 +81,24 @@ def versions() -> list[str]:
 
 
 @functools.cache
-def expandable(kind: str) -> frozenset[str]:
-    return frozenset(load()["components"]["schemas"].get(kind, {}).get("x-expandableFields", ()))
+def expands(method: str, path: str, property_path: str) -> bool:
+    """Whether the answer of this operation has the property, `data.customer`, and the document says that it expands."""
+    schemas = [load()["paths"][path][method.lower()]["responses"]["200"]["content"]["application/json"]["schema"]]
+    for step in property_path.split("."):
+        met = [one for schema in schemas for one in _alternatives(schema)]
+        schemas = [one["properties"][step] for one in met if step in one.get("x-expandableFields", ())]
+    return bool(schemas)
+
+
+def _alternatives(schema: Schema) -> Iterator[Schema]:
+    """All schemas that an object here may have: those of a list's items, and of what an id is expanded to."""
+    schema = resolve(schema)
+    inner = schema.get("anyOf", []) + schema.get("x-expansionResources", {}).get("oneOf", [])
+    if schema.get("type") == "array":
+        inner = [schema["items"]]
+    yield schema
+    for one in inner:
+        yield from _alternatives(one)
 
 
 @functools.cache

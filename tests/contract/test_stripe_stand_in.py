@@ -113,9 +113,10 @@ def test_an_expanded_invoice(client: stripe.StripeClient, stripe_server: Served)
 )
 def test_what_stripe_refuses_is_refused(stripe_server: Served, form: dict[str, str], param: str, message: str) -> None:
     server, address = stripe_server
-    whole = {"mode": "subscription", "line_items[0][price]": price(server.store)["id"], **form}
+    sold = {"line_items[0][price]": price(server.store)["id"], "line_items[0][quantity]": "1"}
+    whole = {"mode": "subscription", "success_url": "https://x.example.com", **sold, **form}
     if param == "line_items":
-        whole = form
+        whole = {"success_url": "https://x.example.com", **form}
     answer = requests.post(f"{address}/v1/checkout/sessions", whole, auth=(server.api_key, ""), timeout=600)
     error = answer.json()["error"]
     assert (answer.status_code, error["type"]) == (400, "invalid_request_error"), answer.text

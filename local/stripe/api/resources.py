@@ -48,7 +48,6 @@ CHANGED_PLAINLY: Final = (
     "checkout.session",
     "invoice",
     "invoiceitem",
-    "payment_intent",
     "payment_method",
     "price",
     "product",
