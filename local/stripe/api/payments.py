@@ -43,8 +43,10 @@ def _create_intent(store: Store, form: Object, _: str) -> Object:
         values["automatic_payment_methods"] = {"allow_redirects": "always", **form["automatic_payment_methods"]}
     if "capture_method" in form:
         values["capture_method"] = form["capture_method"]
-    if "payment_method_types" in form:
-        values["payment_method_types"] = form["payment_method_types"]
+    # The second name is of API versions before 2026-10-28.endive: https://github.com/stripe/stripe-ruby/pull/1944
+    allowed = form.get("allowed_payment_method_types") or form.get("payment_method_types")
+    if allowed:
+        values["payment_method_types"] = allowed
     intent = payments.create_intent(store, form["amount"], form["currency"], **values)
     return _confirm_intent(store, form, intent["id"]) if form.get("confirm") else intent
 
