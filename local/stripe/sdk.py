@@ -51,7 +51,11 @@ def _resources() -> dict[str, ast.ClassDef]:
 def fields(kind: str) -> Schema | None:
     """The fields of this kind of objects. None if the SDK has no such kind."""
     found = _resources().get(kind)
-    return _class(found, ()) if found else None
+    if found is None:
+        return None
+    declared = _class(found, ())
+    declared["properties"].pop("deleted", None)  # of the answer to a deletion, which is another schema in the document
+    return declared
 
 
 @cache
