@@ -6,7 +6,7 @@ from local.stripe.api.lists import paged
 from local.stripe.engine import collecting, invoices, lines, payments, periods, subscriptions
 from local.stripe.engine.objects import Operation, change, merge, needed, on
 from local.stripe.engine.store import DAY, HOUR, Object, Store
-from local.stripe.errors import invalid
+from local.stripe.errors import invalid, missing
 
 
 def _create_subscription(store: Store, form: Object, _: str) -> Object:
@@ -42,11 +42,19 @@ def _check_payable(store: Store, subscription: Object, form: Object) -> None:
 
 
 def _update_subscription(store: Store, form: Object, id: str) -> Object:
-    return periods.update_subscription(store, store.get("subscription", id), form)
+    subscription = store.get("subscription", id)
+    if subscription["status"] not in subscriptions.ENDED:
+        return periods.update_subscription(store, subscription, form)
+    if form.keys() - {"cancellation_details", "metadata"}:
+        # https://github.com/fjordllc/bootcamp/issues/10390
+        raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
+    return change(store, "subscription", subscription, form)
 
 
 def _cancel_subscription(store: Store, form: Object, id: str) -> Object:
     subscription = store.get("subscription", id)
+    if subscription["status"] in subscriptions.ENDED:  # as if it were not there: stripe-go/issues/1887, and with the
+        raise missing("subscription", id)  # status 404 in https://github.com/santiment/sanbase2/pull/2350
     details = {"comment": None, "feedback": None, "reason": "cancellation_requested"}
     details |= form.get("cancellation_details", {})
     return subscriptions.cancel_subscription(store, subscription, cancellation_details=details)
@@ -123,10 +131,21 @@ def _pay_invoice(store: Store, form: Object, id: str) -> Object:
 def _attach_payment(store: Store, form: Object, id: str) -> Object:
     invoice = store.get("invoice", id)
     intent = store.named("payment_intent", needed(form, "payment_intent"), "payment_intent")
+    _check_attachable(invoice, intent)
     invoices.tie(store, invoice, intent, default=False)
     if intent["status"] == "succeeded":
         collecting.paid_by(store, intent)
     return invoice
+
+
+def _check_attachable(invoice: Object, intent: Object) -> None:
+    """https://docs.stripe.com/invoicing/partial-payments: an open invoice, and a payment in its currency."""
+    if invoice["status"] != "open":
+        raise invalid(f"You can only attach payments to an open invoice. This invoice is {invoice['status']}.")
+    if intent["currency"] != invoice["currency"]:
+        raise invalid("The PaymentIntent and the invoice have different currencies.", "payment_intent")
+    if intent["status"] == "canceled":
+        raise invalid("A canceled PaymentIntent cannot pay an invoice.", "payment_intent")
 
 
 def _send_invoice(store: Store, _: Object, id: str) -> Object:

@@ -47,7 +47,6 @@ CHANGED_PLAINLY: Final = (
     "charge",
     "checkout.session",
     "invoiceitem",
-    "payment_intent",
     "payment_method",
     "price",
     "product",
