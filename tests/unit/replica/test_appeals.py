@@ -5,7 +5,6 @@ import pytest
 from billing.replica.payloads import charge_fields
 
 
-@pytest.mark.xfail(strict=True, reason="the statuses of an appeal are unknown to `payloads._TAKEN`")
 @pytest.mark.parametrize("status", ["appeal_needs_response", "appeal_under_review"])
 def test_the_bank_keeps_the_money_during_an_appeal(status: str) -> None:
     """https://docs.stripe.com/changelog/endive/2026-09-30/submit-evidence-to-appeal-dispute-decision"""
