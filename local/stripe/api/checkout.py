@@ -57,6 +57,7 @@ def _create_portal_session(store: Store, form: Object, _: str) -> Object:
     values = {"customer": customer["id"], "return_url": form.get("return_url")}
     session = store.create("billing_portal.session", configuration=_configuration(store, form), **values)
     session["url"] = f"{store.public_url}/p/session/{session['id']}"
+    store.emit("billing_portal.session.created", session)
     return session
 
 

@@ -1,7 +1,7 @@
 """Completes, settles and expires Checkout Sessions. https://docs.stripe.com/payments/checkout"""
 
 from local.stripe.engine import collecting, invoices, lines, payments, subscriptions
-from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE
+from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE, outcome, refusal
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import declined, invalid
 
@@ -29,15 +29,15 @@ def complete_checkout(
     begun = _begun(store, session)
     if session["mode"] == "subscription" and (begun or _fails(session, method, confirmed=confirmed)):
         return _try_again(store, session, begun or _begin(store, session), method, confirmed=confirmed)
-    outcome = _tried(session, method, confirmed=confirmed)
+    tried = _tried(session, method, confirmed=confirmed)
     if not session["customer"]:
         session["customer"] = store.create("customer", email=session["customer_email"])["id"]
     saved = payments.payment_method(store, method, session["customer"])
-    charged = (
-        "pm_card_visa" if CARDS[method].outcome == "action" else saved["id"]
-    )  # the customer has confirmed this charge
+    asked = outcome(method) == "action"
+    saved["_set_up"] = asked
+    charged = "pm_card_visa" if asked else saved["id"]  # the customer has confirmed this charge
     if session["mode"] == "subscription":
-        return _subscribe(store, session, saved, charged, paid=outcome not in LATER)
+        return _subscribe(store, session, saved, charged, paid=tried not in LATER)
     return _pay(store, session, charged)
 
 
@@ -50,16 +50,16 @@ def refuse_checkout(store: Store, session: Object) -> None:
 
 
 def _tried(session: Object, method: str, *, confirmed: bool) -> str:
-    outcome = CARDS[method].outcome
+    result = outcome(method)
     trial = trial_days(session) > 0
-    if outcome in (*PAID, *LATER) or (trial and method in SAVABLE):
-        return "paid" if trial else outcome
-    if outcome == "action":
+    if result in (*PAID, *LATER) or (trial and method in SAVABLE):
+        return "paid" if trial else result
+    if result == "action":
         if not confirmed:
             raise NeedsAction
-        return "paid"
-    error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
-    raise declined({"last_payment_error": error})
+        if not CARDS[method].then:
+            return "paid"
+    raise declined({"last_payment_error": refusal(CARDS[method].then or result)})
 
 
 # -- a subscription whose first payment is not accepted yet
@@ -67,8 +67,8 @@ def _tried(session: Object, method: str, *, confirmed: bool) -> str:
 
 def _fails(session: Object, method: str, *, confirmed: bool) -> bool:
     """Whether the first payment is not accepted at this try. A trial has no first payment: nothing is made for it."""
-    outcome = CARDS[method].outcome
-    accepted = outcome in (*PAID, *LATER) or (outcome == "action" and confirmed)
+    result = outcome(method)
+    accepted = result in (*PAID, *LATER) or (result == "action" and confirmed and not CARDS[method].then)
     return not accepted and not trial_days(session)
 
 
@@ -93,7 +93,7 @@ def _try_again(store: Store, session: Object, made: Object, method: str, *, conf
     invoice = store.get("invoice", made["latest_invoice"])
     intent = invoices.intent_of(store, invoice)
     saved = payments.payment_method(store, method, session["customer"])
-    if confirmed and CARDS[method].outcome == "action":
+    if confirmed and outcome(method) == "action":
         if intent and intent["status"] != "requires_action":
             collecting.pay_invoice(store, invoice, saved["id"])
         assert intent, "an invoice of a subscription that is not free has a PaymentIntent"
@@ -102,6 +102,8 @@ def _try_again(store: Store, session: Object, made: Object, method: str, *, conf
         collecting.pay_invoice(store, invoice, saved["id"])
     if intent and intent["status"] == "requires_action":
         raise NeedsAction
+    if intent and intent["status"] == "requires_payment_method":
+        raise declined(intent)
     made["default_payment_method"] = saved["id"]
     if made["status"] == "incomplete":  # a bank debit is on its way
         subscriptions.set_status(store, made, "active")

@@ -5,7 +5,7 @@
 
 from typing import Any, Final
 
-from local.stripe.engine.cards import BANK, CARDS, Card
+from local.stripe.engine.cards import BANK, CARDS, Card, refusal
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import invalid, missing
 
@@ -41,7 +41,8 @@ def _details(name: str, card: Card) -> Object:
 def _card(card: Card) -> Object:
     empty = dict.fromkeys(("checks", "generated_from", "networks", "three_d_secure_usage", "wallet"))
     expiry = {"exp_month": 12, "exp_year": 2034}
-    return {"brand": card.brand, "last4": card.number[-4:], "country": "US", "funding": "credit", **expiry, **empty}
+    kind = {"brand": card.brand, "country": card.country, "funding": card.funding}
+    return {"last4": card.number[-4:], **kind, **expiry, **empty}
 
 
 def _bank(card: Card) -> Object:
@@ -146,11 +147,20 @@ def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
 
 
 def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
-    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."}
-    error["charge"] = new_id("ch")  # each attempt has a charge of its own
+    error = {"type": "card_error", **refusal(code)}
+    if intent["payment_method"] and intent["status"] != "requires_action":
+        intent["latest_charge"] = error["charge"] = _fail_charge(store, intent, error)["id"]
     intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
     store.emit("payment_intent.payment_failed", intent)
     return intent
+
+
+def _fail_charge(store: Store, intent: Object, error: Object) -> Object:
+    """Each attempt has a charge of its own. https://docs.stripe.com/api/events/types#event_types-charge.failed"""
+    made = _charge(store, intent, captured=False)
+    made |= {"status": "failed", "paid": False, "failure_code": error["code"], "failure_message": error["message"]}
+    store.emit("charge.failed", made)
+    return made
 
 
 def cancel_intent(store: Store, intent: Object) -> Object:
@@ -171,6 +181,8 @@ def check_status(intent: Object, *statuses: str) -> None:
 
 def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
     """`amount` is in minor units. None means the rest of the charge."""
+    if charge["status"] == "failed":
+        raise invalid(f"Charge {charge['id']} has failed, so it cannot be refunded.", "charge")
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount is None else amount
     if not 0 < amount <= left:
@@ -201,6 +213,7 @@ def fail_refund(store: Store, refund: Object, reason: str = "declined") -> Objec
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     store.emit("refund.updated", refund)
+    store.emit("charge.refund.updated", refund)
     store.emit("refund.failed", refund)
     return refund
 
