@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from local.stripe.engine import collecting, payments
+from local.stripe.engine import balance, collecting, payments
 from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE, named_by, outcome, refusal, refusal_of_number
 from local.stripe.engine.objects import Operation, change, merge, needed, on
 from local.stripe.engine.store import Object, Store
@@ -124,6 +124,7 @@ OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", "/v1/payment_intents/{intent}/cancel", on("payment_intent", payments.cancel_intent)),
     ("POST", "/v1/refunds", _create_refund),
     ("POST", "/v1/refunds/{refund}", _update_refund),
+    ("GET", "/v1/balance", lambda store, _, __: balance.balance(store)),
     ("POST", "/v1/disputes/{dispute}", _update_dispute),
     ("POST", "/v1/disputes/{dispute}/close", _close_dispute),
 )

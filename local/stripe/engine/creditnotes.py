@@ -15,7 +15,7 @@ def issue(store: Store, invoice: Object, form: Object) -> Object:
     """`form`: the parameters of `POST /v1/credit_notes`. Raises `ApiError`."""
     invoices.check_status(invoice, "open", "paid", "uncollectible")
     lines = [_line(invoice, line, n) for n, line in enumerate(form.get("lines") or [])]
-    asked: int = form.get("amount", form.get("credit_amount", 0))
+    asked: int = form.get("amount") or form.get("credit_amount") or 0
     amount = sum(line["amount"] for line in lines) if lines else asked
     if "amount" in form and lines:
         raise invalid("You may not pass both amount and lines.", "amount")

@@ -5,6 +5,7 @@
 
 from typing import Any, Final
 
+from local.stripe.engine import balance
 from local.stripe.engine.cards import BANK, CARDS, Card, refusal
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import invalid, missing
@@ -126,6 +127,7 @@ def charge(store: Store, intent: Object) -> Object:
     intent |= {"status": "succeeded", "next_action": None, **done}
     store.emit("charge.succeeded", made)
     store.emit("payment_intent.succeeded", intent)
+    balance.tell(store, intent["payment_method"])
     return made
 
 

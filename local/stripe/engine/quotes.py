@@ -22,7 +22,8 @@ def create(store: Store, form: Object, sold: Sold) -> Object:
     made |= {"header": form.get("header"), "footer": form.get("footer"), "metadata": form.get("metadata", {})}
     made["collection_method"] = form.get("collection_method", "charge_automatically")
     data = form.get("subscription_data", {})
-    made["subscription_data"] |= {name: data[name] for name in ("description", "trial_period_days") if name in data}
+    plain = ("description", "trial_period_days")
+    made["subscription_data"] |= {name: data.get(name) for name in plain} | {"effective_date": None}
     made["subscription_data"]["metadata"] = data.get("metadata", {})
     made["invoice_settings"] |= {"days_until_due": form.get("invoice_settings", {}).get("days_until_due")}
     made["_discounts"] = given

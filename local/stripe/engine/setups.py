@@ -51,7 +51,7 @@ def _succeed(store: Store, intent: Object, method: Object) -> Object:
 def _fail(store: Store, intent: Object, error: Object) -> Object:
     intent |= {"status": "requires_payment_method", "last_setup_error": {"type": "card_error", **error}}
     store.emit("setup_intent.setup_failed", intent)
-    raise ApiError(402, "card_error", error["message"], **{**error, "setup_intent": intent})
+    raise ApiError(402, "card_error", **error, setup_intent=intent)
 
 
 def cancel(store: Store, intent: Object, reason: str | None) -> Object:

@@ -154,9 +154,10 @@ class Store:
         visible = shown(obj)
         data: Object = {"object": visible}
         if event_type.endswith(".updated"):
-            before = {name: old for name, old in self._last_shown.get(obj["id"], {}).items() if name not in _ADDRESSES}
+            last = self._last_shown.get(obj["id"], {})
+            before = {name: old for name, old in last.items() if name not in _ADDRESSES}
             data["previous_attributes"] = {name: before[name] for name in before if before[name] != visible.get(name)}
-        self._last_shown[obj["id"]] = visible
+        self._last_shown[obj.get("id", event_type)] = visible  # a balance has no id
         event = self.create(
             "event",
             type=event_type,
