@@ -14,6 +14,8 @@ def create_session(store: Store, form: Object, _: str) -> Object:
     mode = form.get("mode", "payment")
     if mode == "setup":
         raise invalid("This stand-in knows the modes subscription and payment.", "mode")
+    if form.get("discounts"):
+        raise invalid("This stand-in has no discounts in Checkout.", "discounts")
     sold = [_line_of(store, line, n) for n, line in enumerate(needed(form, "line_items"))]
     if mode == "subscription" and not any(price["recurring"] for price, _ in sold):
         raise invalid("You must provide at least one recurring price in `subscription` mode.", "line_items[0][price]")

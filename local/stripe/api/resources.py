@@ -27,7 +27,7 @@ from local.stripe.api import testclocks as api_testclocks
 from local.stripe.api.lists import is_kept, listed
 from local.stripe.engine.objects import Operation, change
 from local.stripe.engine.store import Object, Store
-from local.stripe.errors import missing
+from local.stripe.errors import invalid, missing
 
 # Kind -> the path of its collection.
 COLLECTIONS: Final = {
@@ -117,4 +117,6 @@ def _get(kind: str, store: Store, _: Object, id: str) -> Object:
 
 
 def _change(kind: str, store: Store, form: Object, id: str) -> Object:
+    if form.get("discounts"):
+        raise invalid("Discounts are set when the object is created: this stand-in changes none.", "discounts")
     return change(store, kind, store.get(kind, id), form)
