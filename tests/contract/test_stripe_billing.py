@@ -129,7 +129,8 @@ def test_a_schedule_moves_at_the_end_of_a_phase(life: Life) -> None:
 
 def test_a_schedule_ends_its_subscription(life: Life) -> None:
     form: Any = {"customer": life.customer, "start_date": "now", "phases": phases(life, life.small)}
-    schedule = life.api.subscription_schedules.create({**form, "end_behavior": "cancel"})
+    form["end_behavior"] = "cancel"
+    schedule = life.api.subscription_schedules.create(form)
     made = str(schedule.subscription)
     assert life.subscription(made)["cancel_at"] == schedule.phases[0].end_date
     life.advance(32)
@@ -294,7 +295,8 @@ def test_a_declined_card_tells_why(life: Life, card: str, code: str, decline_cod
     form: Any = {"amount": 900, "currency": "usd", "payment_method": card, "confirm": True}
     with pytest.raises(stripe.CardError) as caught:
         life.api.payment_intents.create(form)
-    error = caught.value.json_body["error"]
+    error: Any = caught.value.error
+    error = error.to_dict()
     assert (error["code"], error.get("decline_code")) == (code, decline_code)
     failed = life.server.store.all("charge")[0]
     assert (failed["status"], failed["failure_code"]) == ("failed", code)
@@ -314,7 +316,8 @@ def test_a_number_that_is_no_test_card(life: Life, number: str, code: str, decli
     form: Any = {"type": "card", "card": {"number": number, "exp_month": 12, "exp_year": 2034}}
     with pytest.raises(stripe.CardError) as caught:
         life.api.payment_methods.create(form)
-    error = caught.value.json_body["error"]
+    error: Any = caught.value.error
+    error = error.to_dict()
     assert (error["code"], error.get("decline_code")) == (code, decline_code)
 
 
@@ -334,7 +337,8 @@ def test_every_test_card_has_a_valid_number(life: Life) -> None:
 def test_an_accepted_quote_is_a_subscription(life: Life) -> None:
     off = coupon(life, percent_off=10)
     form: Any = {"customer": life.customer, "line_items": [{"price": life.small, "quantity": 2}]}
-    quote = life.api.quotes.create({**form, "discounts": [{"coupon": off}]})
+    form["discounts"] = [{"coupon": off}]
+    quote = life.api.quotes.create(form)
     assert (quote.status, quote.amount_subtotal, quote.amount_total) == ("draft", 6000, 5400)
     with pytest.raises(stripe.InvalidRequestError, match="draft"):
         life.api.quotes.accept(quote.id)

@@ -13,6 +13,7 @@ def _create_subscription(store: Store, form: Object, _: str) -> Object:
     customer = store.named("customer", needed(form, "customer"), "customer")
     item = needed(form, "items")[0]
     price = periods.recurring_price(store, needed(item, "price"), 0)
+    discounts.check(store, form.get("discounts") or [], price["currency"], customer["id"])
     days, quantity = form.get("trial_period_days", 0), item.get("quantity", 1)
     made = subscriptions.create_subscription(store, customer["id"], price, {}, days, quantity)
     merge(made, {"metadata": form.get("metadata", {}), "description": form.get("description")})

@@ -29,16 +29,26 @@ def redeem(store: Store, given: list[Object], currency: str, **owner: str) -> li
 
     Each of `given` has one of `coupon`, `promotion_code` and `discount`. Raises `ApiError` before anything is made.
     """
-    found = [_named(store, one, owner.get("customer"), f"discounts[{n}]") for n, one in enumerate(given)]
+    found = check(store, given, currency, owner.get("customer"))
+    return [kept or _discount(store, coupon, code, owner)["id"] for coupon, code, kept in found]
+
+
+type Named = tuple[
+    Object, Object | None, str | None
+]  # coupon, promotion code, the id of a discount that exists already
+
+
+def check(store: Store, given: list[Object], currency: str, customer: str | None) -> list[Named]:
+    """What `given` names. Raises `ApiError` if the customer cannot redeem it."""
+    found = [_named(store, one, customer, f"discounts[{n}]") for n, one in enumerate(given)]
     for coupon in (coupon for coupon, _, _ in found if coupon["amount_off"] and coupon["currency"] != currency):
         raise invalid(
             f"The coupon `{coupon['id']}` has the currency {coupon['currency']}, not {currency}.", "discounts"
         )
-    return [kept or _discount(store, coupon, code, owner)["id"] for coupon, code, kept in found]
+    return found
 
 
-def _named(store: Store, one: Object, customer: str | None, param: str) -> tuple[Object, Object | None, str | None]:
-    """(the coupon, the promotion code, the id of a discount that exists already)"""
+def _named(store: Store, one: Object, customer: str | None, param: str) -> Named:
     if "discount" in one:
         discount = store.named("discount", one["discount"], f"{param}[discount]")
         return discount["_coupon"], None, discount["id"]
