@@ -16,7 +16,8 @@ __all__ = ["life"]
 
 
 def coupon(life: Life, **form: Any) -> str:
-    return life.api.coupons.create({"duration": "forever", **form}).id
+    whole: Any = {"duration": "forever", **form}
+    return life.api.coupons.create(whole).id
 
 
 def totals(life: Life) -> list[int]:

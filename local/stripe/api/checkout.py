@@ -4,9 +4,9 @@ from typing import Final
 
 from local.stripe.api.account import DEFAULT_CONFIGURATION
 from local.stripe.api.catalogue import create_price
-from local.stripe.engine import checkout
+from local.stripe.engine import checkout, sessions
 from local.stripe.engine.objects import Operation, needed, on
-from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.engine.store import Object, Store
 from local.stripe.errors import invalid
 
 
@@ -17,31 +17,7 @@ def create_session(store: Store, form: Object, _: str) -> Object:
     if form.get("discounts"):
         raise invalid("This stand-in has no discounts in Checkout.", "discounts")
     sold = [_line_of(store, line, n) for n, line in enumerate(needed(form, "line_items"))]
-    if mode == "subscription" and not any(price["recurring"] for price, _ in sold):
-        raise invalid("You must provide at least one recurring price in `subscription` mode.", "line_items[0][price]")
-    customer = form.get("customer")
-    session = store.create(
-        "checkout.session",
-        mode=mode,
-        status="open",
-        payment_status="unpaid",
-        ui_mode="hosted_page",
-        customer=store.named("customer", customer, "customer")["id"] if customer else None,
-        currency=sold[0][0]["currency"],
-        payment_method_types=["card", "us_bank_account"],
-        expires_at=form.get("expires_at", store.now() + DAY),
-        metadata={},
-        _lines=sold,
-        _subscription_data=form.get("subscription_data", {}),
-        _intent_data=form.get("payment_intent_data", {}),
-    )
-    total = sum(price["unit_amount"] * quantity for price, quantity in sold)
-    trial = checkout.trial_days(session) > 0
-    session |= {"amount_total": 0 if trial else total, "amount_subtotal": 0 if trial else total}
-    for name in ("client_reference_id", "success_url", "cancel_url", "customer_email", "metadata"):
-        session[name] = form.get(name, session[name])
-    session["url"] = f"{store.public_url}/c/pay/{session['id']}"
-    return session
+    return sessions.open_session(store, form, sold)
 
 
 def _line_of(store: Store, line: Object, n: int) -> tuple[Object, int]:

@@ -6,7 +6,6 @@ https://docs.stripe.com/api/quotes and https://docs.stripe.com/api/payment-link
 from typing import Final
 
 from local.stripe.api.catalogue import create_price
-from local.stripe.api.checkout import create_session
 from local.stripe.api.lists import paged
 from local.stripe.engine import quotes
 from local.stripe.engine.objects import Operation, needed, on, set_fields
@@ -81,21 +80,6 @@ def _set_link(link: Object, form: Object) -> None:
 
 def _link_lines(store: Store, form: Object, id: str) -> Object:
     return paged(store.get("payment_link", id)["_items"], f"/v1/payment_links/{id}/line_items", form)
-
-
-def open_link(store: Store, link: Object, reference: str | None = None) -> Object:
-    """A customer opens the link: each visit has a new Checkout Session. Nobody knows the customer yet.
-
-    `reference`: the parameter `client_reference_id` of the address. https://docs.stripe.com/payment-links/url-parameters
-    """
-    if not link["active"]:
-        raise invalid("This payment link is no longer active.")
-    recurring = any(price["recurring"] for price, _ in link["_sold"])
-    sold = [{"price": price["id"], "quantity": quantity} for price, quantity in link["_sold"]]
-    form = {**link["_data"], "mode": "subscription" if recurring else "payment", "line_items": sold}
-    session = create_session(store, form | ({"client_reference_id": reference} if reference else {}), "")
-    session["payment_link"] = link["id"]
-    return session
 
 
 OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (

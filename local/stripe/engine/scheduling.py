@@ -10,7 +10,7 @@ from typing import Final
 from dateutil.relativedelta import relativedelta
 
 from local.stripe.check import missing
-from local.stripe.engine import invoices, schedules, subscriptions, testclocks
+from local.stripe.engine import invoices, schedules, subscriptions
 from local.stripe.engine.objects import merge, needed
 from local.stripe.engine.store import DAY, HOUR, Object, Store
 from local.stripe.errors import invalid
@@ -25,7 +25,7 @@ def create(store: Store, form: Object) -> Object:
         return _of_subscription(store, form)
     customer = store.named("customer", needed(form, "customer"), "customer")
     start = needed(form, "start_date")
-    ahead = testclocks.ahead(store, customer)
+    ahead = _ahead(store, customer)
     begin = store.now() if start == "now" else max(store.now(), start + ahead)
     phases = _phases(store, needed(form, "phases"), begin, ahead)
     made = store.create("subscription_schedule", customer=customer["id"], status="not_started", phases=phases)
@@ -35,6 +35,12 @@ def create(store: Store, form: Object) -> Object:
     if begin <= store.now():
         start_now(store, made)
     return made
+
+
+def _ahead(store: Store, customer: Object) -> int:
+    """The seconds from a time of the customer's test clock to the same time of the stand-in."""
+    clock = store.find(customer.get("test_clock") or "")
+    return store.now() - clock["frozen_time"] if clock else 0
 
 
 def _of_subscription(store: Store, form: Object) -> Object:
@@ -159,7 +165,7 @@ def update(store: Store, schedule: Object, form: Object) -> Object:
         if now and started not in ("now", begin):
             raise invalid("You can not modify the start date of the current phase.", "phases[0][start_date]")
         customer = store.get("customer", schedule["customer"])
-        ahead = testclocks.ahead(store, customer)
+        ahead = _ahead(store, customer)
         schedule["phases"] = _phases(store, form["phases"], begin if now or started == "now" else started, ahead)
     schedule["end_behavior"] = form.get("end_behavior", schedule["end_behavior"])
     merge(schedule, {"metadata": form.get("metadata", {})})

@@ -60,12 +60,6 @@ def _subscriptions(store: Store, clock: Object) -> list[Object]:
     return [one for one in found if one["customer"] in owners and one["status"] not in subscriptions.ENDED]
 
 
-def ahead(store: Store, customer: Object) -> int:
-    """The seconds from a time of the customer's test clock to the same time of the stand-in."""
-    clock = store.find(customer.get("test_clock") or "")
-    return store.now() - clock["frozen_time"] if clock else 0
-
-
 def delete(store: Store, clock: Object) -> Object:
     """Its customers go with it, and their subscriptions end. https://docs.stripe.com/api/test_clocks/delete"""
     for subscription in _subscriptions(store, clock):

@@ -8,7 +8,7 @@ from typing import Final
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.stripe.api.quotes import open_link
+from local.stripe.engine.sessions import open_link
 from local.stripe.pages.components import Route, Visit
 
 
