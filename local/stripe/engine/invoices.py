@@ -153,7 +153,7 @@ def method_of(store: Store, invoice: Object) -> str | None:
         invoice["default_payment_method"]
         or (subscription and subscription["default_payment_method"])
         or customer["invoice_settings"]["default_payment_method"]
-        or customer["default_source"]
+        or customer.get("default_source")
     )
     return saved
 

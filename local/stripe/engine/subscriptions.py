@@ -67,7 +67,7 @@ def saved_method(store: Store, subscription: Object) -> str | None:
     """The payment method that Stripe charges by itself: the subscription's own, or else its customer's."""
     customer = store.get("customer", subscription["customer"])
     chosen = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
-    saved: str | None = chosen or customer["default_source"]
+    saved: str | None = chosen or customer.get("default_source")
     return saved
 
 
