@@ -131,7 +131,7 @@ def charge(store: Store, intent: Object) -> Object:
     return made
 
 
-def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
+def _charge(store: Store, intent: Object, *, captured: bool, **values: Any) -> Object:
     return store.create(
         "charge",
         amount=intent["amount"],
@@ -145,24 +145,26 @@ def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
         payment_intent=intent["id"],
         payment_method=intent["payment_method"],
         status="succeeded",
+        **values,
     )
 
 
 def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
     error = {"type": "card_error", **refusal(code)}
+    error["charge"] = new_id("ch")  # each attempt has a charge of its own
     if intent["payment_method"] and intent["status"] != "requires_action":
-        intent["latest_charge"] = error["charge"] = _fail_charge(store, intent, error)["id"]
+        _fail_charge(store, intent, error)
     intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
     store.emit("payment_intent.payment_failed", intent)
     return intent
 
 
-def _fail_charge(store: Store, intent: Object, error: Object) -> Object:
-    """Each attempt has a charge of its own. https://docs.stripe.com/api/events/types#event_types-charge.failed"""
-    made = _charge(store, intent, captured=False)
+def _fail_charge(store: Store, intent: Object, error: Object) -> None:
+    """https://docs.stripe.com/api/events/types#event_types-charge.failed"""
+    made = _charge(store, intent, captured=False, id=error["charge"])
     made |= {"status": "failed", "paid": False, "failure_code": error["code"], "failure_message": error["message"]}
+    intent["latest_charge"] = made["id"]
     store.emit("charge.failed", made)
-    return made
 
 
 def cancel_intent(store: Store, intent: Object) -> Object:
