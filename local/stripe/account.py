@@ -31,6 +31,7 @@ class Account:
         self.webhooks = Webhooks()
         self.clock = Clock()
         self.store = Store(self.webhooks.send, self.clock)
+        self.store.resend = self.webhooks.deliver
         self.public_url = public_url
         self.lock = RLock()
         self.calls: list[tuple[str, str]] = []
@@ -48,6 +49,7 @@ class Account:
     def replace_store(self, store: Store) -> None:
         """Starts again with the objects of `store`, and forgets the answers to idempotency keys."""
         self.store = store
+        self.store.resend = self.webhooks.deliver
         self.answers.clear()
 
     def fail(self, status: int = 0, count: int = 1, seconds: float = 0, path: str = "/") -> Object:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from local.stripe.api.lists import paged
-from local.stripe.engine import collecting, invoices, lines, payments, periods, subscriptions
+from local.stripe.engine import collecting, discounts, invoices, lines, payments, periods, subscriptions
 from local.stripe.engine.objects import Operation, change, merge, needed, on
 from local.stripe.engine.store import DAY, HOUR, Object, Store
 from local.stripe.errors import invalid, missing
@@ -13,6 +13,7 @@ def _create_subscription(store: Store, form: Object, _: str) -> Object:
     customer = store.named("customer", needed(form, "customer"), "customer")
     item = needed(form, "items")[0]
     price = periods.recurring_price(store, needed(item, "price"), 0)
+    discounts.check(store, form.get("discounts") or [], price["currency"], customer["id"])
     days, quantity = form.get("trial_period_days", 0), item.get("quantity", 1)
     made = subscriptions.create_subscription(store, customer["id"], price, {}, days, quantity)
     merge(made, {"metadata": form.get("metadata", {}), "description": form.get("description")})
@@ -23,6 +24,8 @@ def _create_subscription(store: Store, form: Object, _: str) -> Object:
     if form.get("cancel_at_period_end"):
         made |= {"cancel_at_period_end": True, "cancel_at": made["items"]["data"][0]["current_period_end"]}
     _check_payable(store, made, form)
+    made["test_clock"] = customer.get("test_clock")
+    discounts.put(store, made, form.get("discounts") or [])
     return periods.begin(store, made)
 
 
@@ -70,6 +73,7 @@ def _create_invoiceitem(store: Store, form: Object, _: str) -> Object:
     else:
         amount, currency = form.get("amount", 0), form.get("currency", "usd")
     known = {"quantity": quantity, "description": form.get("description"), "metadata": form.get("metadata", {})}
+    known["discountable"] = form.get("discountable", True)
     item = lines.pend(store, customer["id"], amount, currency, _subscription=form.get("subscription"), **known)
     if "invoice" in form:
         invoices.add_item(store, store.named("invoice", form["invoice"], "invoice"), item)
@@ -80,6 +84,7 @@ def _delete_invoiceitem(store: Store, _: Object, id: str) -> Object:
     item = store.get("invoiceitem", id)
     if item["invoice"]:
         raise invalid("This invoice item is on an invoice.")
+    store.emit("invoiceitem.deleted", item)
     return store.delete(item)
 
 
@@ -92,6 +97,9 @@ def _create_invoice(store: Store, form: Object, _: str) -> Object:
     if form.get("auto_advance"):
         values["automatically_finalizes_at"] = store.now() + HOUR
     of = store.named("subscription", form["subscription"], "subscription") if "subscription" in form else None
+    if form.get("discounts"):
+        owner = {"customer": customer}
+        values["discounts"] = discounts.redeem(store, form["discounts"], form.get("currency", "usd"), **owner)
     return invoices.create_draft(store, customer, "manual", of, "none", **values)
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from local.stripe.api.account import DEFAULT_CONFIGURATION
 from local.stripe.api.catalogue import create_price
-from local.stripe.engine import checkout
+from local.stripe.engine import checkout, sessions
 from local.stripe.engine.objects import Operation, needed, on
 from local.stripe.engine.store import DAY, HOUR, Object, Store
 from local.stripe.errors import invalid
@@ -27,33 +27,13 @@ def create_session(store: Store, form: Object, _: str) -> Object:
     mode = form.get("mode", "payment")
     if mode == "setup":
         raise invalid("This stand-in knows the modes subscription and payment.", "mode")
+    if form.get("discounts"):
+        raise invalid("This stand-in has no discounts in Checkout.", "discounts")
     sold = [_line_of(store, line, n) for n, line in enumerate(needed(form, "line_items"))]
     _check_sold(mode, [price for price, _ in sold])
     _check_expiry(store, form)
-    total = sum(price["unit_amount"] * quantity for price, quantity in sold)
-    _check_total(total, sold[0][0]["currency"])
-    customer = form.get("customer")
-    session = store.create(
-        "checkout.session",
-        mode=mode,
-        status="open",
-        payment_status="unpaid",
-        ui_mode="hosted_page",
-        customer=store.named("customer", customer, "customer")["id"] if customer else None,
-        currency=sold[0][0]["currency"],
-        payment_method_types=["card", "us_bank_account"],
-        expires_at=form.get("expires_at", store.now() + DAY),
-        metadata={},
-        _lines=sold,
-        _subscription_data=form.get("subscription_data", {}),
-        _intent_data=form.get("payment_intent_data", {}),
-    )
-    trial = checkout.trial_days(session) > 0
-    session |= {"amount_total": 0 if trial else total, "amount_subtotal": 0 if trial else total}
-    for name in ("client_reference_id", "success_url", "cancel_url", "customer_email", "metadata"):
-        session[name] = form.get(name, session[name])
-    session["url"] = f"{store.public_url}/c/pay/{session['id']}"
-    return session
+    _check_total(sum(price["unit_amount"] * quantity for price, quantity in sold), sold[0][0]["currency"])
+    return sessions.open_session(store, form, sold)
 
 
 def _line_of(store: Store, line: Object, n: int) -> tuple[Object, int]:
@@ -101,6 +81,7 @@ def _create_portal_session(store: Store, form: Object, _: str) -> Object:
     values = {"customer": customer["id"], "return_url": form.get("return_url")}
     session = store.create("billing_portal.session", configuration=_configuration(store, form), **values)
     session["url"] = f"{store.public_url}/p/session/{session['id']}"
+    store.emit("billing_portal.session.created", session)
     return session
 
 

@@ -2,25 +2,41 @@
 
 from typing import Final
 
-from local.stripe.engine import collecting, payments
-from local.stripe.engine.cards import CARDS, named_by
+from local.stripe.engine import balance, collecting, payments
+from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE, named_by, outcome, refusal, refusal_of_number
 from local.stripe.engine.objects import Operation, change, merge, needed, on
 from local.stripe.engine.store import Object, Store
-from local.stripe.errors import invalid
+from local.stripe.errors import ApiError, invalid
 from local.stripe.limits import amount_to_charge
 
 
 def _create_payment_method(store: Store, form: Object, _: str) -> Object:
     card, debit = form.get("card", {}), form.get("sepa_debit", {})
+    if "number" in card and not named_by(card["number"]):
+        raise _refused(refusal_of_number(card["number"]))
     name = named_by(card.get("number") or debit.get("iban") or "")
     name = name or card.get("token", "").replace("tok_", "pm_card_")
     if name not in CARDS:
-        raise invalid("Your card number is incorrect: only Stripe's test cards are known here.", "card[number]")
-    return payments.payment_method(store, name)
+        raise invalid(f"No such token: '{card.get('token')}'", "card[token]", code="resource_missing")
+    made = payments.payment_method(store, name)
+    if "number" in card:  # a brand has several test numbers
+        made["card"]["last4"] = card["number"][-4:]
+    return made
+
+
+def _refused(error: Object) -> ApiError:
+    return ApiError(402, "card_error", **error)
+
+
+_ATTACHED: Final = (*PAID, *LATER, "action")
 
 
 def _attach(store: Store, form: Object, id: str) -> Object:
     customer = needed(form, "customer")
+    card = id if id in CARDS else store.get("payment_method", id)["_card"]
+    code = outcome(card)
+    if card not in SAVABLE and code not in _ATTACHED:  # Stripe asks the bank: https://docs.stripe.com/testing
+        raise _refused(refusal(code))
     if id in CARDS:
         return payments.payment_method(store, id, store.named("customer", customer, "customer")["id"])
     return payments.attach(store, store.get("payment_method", id), customer)
@@ -125,6 +141,13 @@ def _create_refund(store: Store, form: Object, _: str) -> Object:
     return payments.refund(store, store.named("charge", charge, "charge"), form.get("amount"), **values)
 
 
+def _update_refund(store: Store, form: Object, id: str) -> Object:
+    """Stripe tells of it twice: https://docs.stripe.com/api/events/types#event_types-charge.refund.updated"""
+    refund = change(store, "refund", store.get("refund", id), form)
+    store.emit("charge.refund.updated", refund)
+    return refund
+
+
 def _update_dispute(store: Store, form: Object, id: str) -> Object:
     """Evidence is sent to the bank. Two texts make the bank decide: https://docs.stripe.com/testing#evidence"""
     found = store.get("dispute", id)
@@ -156,6 +179,8 @@ OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", "/v1/payment_intents/{intent}/capture", _capture_intent),
     ("POST", "/v1/payment_intents/{intent}/cancel", on("payment_intent", payments.cancel_intent)),
     ("POST", "/v1/refunds", _create_refund),
+    ("POST", "/v1/refunds/{refund}", _update_refund),
+    ("GET", "/v1/balance", lambda store, _, __: balance.balance(store)),
     ("POST", "/v1/disputes/{dispute}", _update_dispute),
     ("POST", "/v1/disputes/{dispute}/close", _close_dispute),
 )

@@ -1,7 +1,7 @@
 """Completes, settles and expires Checkout Sessions. https://docs.stripe.com/payments/checkout"""
 
 from local.stripe.engine import collecting, invoices, lines, payments, subscriptions
-from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE
+from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE, outcome, refusal
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import declined, invalid
 
@@ -48,14 +48,13 @@ def refuse_checkout(store: Store, session: Object) -> None:
 
 def _try(session: Object, method: str, *, confirmed: bool) -> None:
     """A card that is declined, or is not confirmed yet, makes nothing but an error here."""
-    outcome = CARDS[method].outcome
-    if outcome in (*PAID, *LATER) or (trial_days(session) and method in SAVABLE):
+    result, then = outcome(method), CARDS[method].then
+    if result in (*PAID, *LATER) or (trial_days(session) and method in SAVABLE):
         return
-    if outcome != "action":
-        error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
-        raise declined({"last_payment_error": error})
-    if not confirmed:
+    if result == "action" and not confirmed:
         raise NeedsAction
+    if result != "action" or then:
+        raise declined({"last_payment_error": refusal(then or result)})
 
 
 def _customer(store: Store, session: Object) -> str:
@@ -98,6 +97,8 @@ def _pay_first(store: Store, session: Object, made: Object, method: str, *, conf
         if not confirmed:
             raise NeedsAction
         collecting.answer_intent(store, intent, paid=True)
+    if intent and intent["status"] == "requires_payment_method":
+        raise declined(intent)
     made["default_payment_method"] = saved["id"]
     if made["status"] == "incomplete":  # a bank debit is on its way
         made["status"] = "active"

@@ -6,8 +6,8 @@ https://docs.stripe.com/billing/revenue-recovery
 from collections.abc import Iterator
 from typing import Final
 
-from local.stripe.engine import invoices, payments, subscriptions
-from local.stripe.engine.cards import CARDS
+from local.stripe.engine import invoices, payments, schedules, subscriptions
+from local.stripe.engine.cards import CARDS, outcome
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import declined, invalid
 
@@ -27,15 +27,15 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
     payments.check_status(intent, *payments.CONFIRMABLE)
     chosen = payments.payment_method(store, method)
     intent["payment_method"] = chosen["id"]
-    match CARDS[chosen["_card"]].outcome:
+    match outcome(chosen["_card"], set_up=chosen.get("_set_up", False), automatic=automatic):
         case "paid" | "unrefundable" if intent["capture_method"] == "manual":
             payments.authorize(store, intent)
         case "paid" | "unrefundable":
             _succeed(store, intent)
-        case "disputed" | "inquiry" as outcome:
-            payments.dispute(store, _succeed(store, intent), inquiry=outcome == "inquiry")
-        case "processing" | "refused" as outcome:
-            payments.wait_for_bank(store, intent, pays=outcome == "processing")
+        case "disputed" | "inquiry" as later:
+            payments.dispute(store, _succeed(store, intent), inquiry=later == "inquiry")
+        case "processing" | "refused" as later:
+            payments.wait_for_bank(store, intent, pays=later == "processing")
         case "action":
             for _, invoice in _to_be_paid(store, intent):
                 store.emit("invoice.payment_action_required", invoice)
@@ -53,10 +53,15 @@ def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
     """Applies the bank's answer to a waiting PaymentIntent. A bank debit gets it after days, a confirmation at once."""
     payments.check_status(intent, "processing", "requires_action")
     debit = intent["status"] == "processing"
-    if paid:
-        return _succeed(store, intent)
-    if debit:
-        payments.fail_intent(store, intent)
+    method = store.find(intent["payment_method"] or "")
+    then = CARDS[method["_card"]].then if method and not debit else ""
+    if paid and not then:
+        if method and intent["customer"]:
+            method["_set_up"] = True
+        _succeed(store, intent)
+        return intent
+    if debit or paid:
+        payments.fail_intent(store, intent, then or "generic_decline")
     else:
         payments.refuse_confirmation(store, intent)
     failed_by(store, intent, automatic=debit)
@@ -206,6 +211,7 @@ def _end_dunning(store: Store, invoice: Object) -> None:
     if subscription is None or subscription["status"] != "past_due":
         return
     if store.dunning_ends == "canceled":
+        schedules.abort(store, subscription)
         subscriptions.cancel_subscription(store, subscription)
     else:
         _move_subscription(store, invoice, {"past_due"}, store.dunning_ends)

@@ -5,7 +5,8 @@
 
 from typing import Any, Final
 
-from local.stripe.engine.cards import BANK, CARDS, Card
+from local.stripe.engine import balance
+from local.stripe.engine.cards import BANK, CARDS, Card, refusal
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import invalid, missing
 
@@ -41,7 +42,8 @@ def _details(name: str, card: Card) -> Object:
 def _card(card: Card) -> Object:
     empty = dict.fromkeys(("checks", "generated_from", "networks", "three_d_secure_usage", "wallet"))
     expiry = {"exp_month": 12, "exp_year": 2034}
-    return {"brand": card.brand, "last4": card.number[-4:], "country": "US", "funding": "credit", **expiry, **empty}
+    kind = {"brand": card.brand, "country": card.country, "funding": card.funding}
+    return {"last4": card.number[-4:], **kind, **expiry, **empty}
 
 
 def _bank(card: Card) -> Object:
@@ -129,6 +131,7 @@ def charge(store: Store, intent: Object) -> Object:
     store.emit("charge.succeeded", made)
     store.emit("payment_intent.succeeded", intent)
     store.emit("charge.updated", made)  # its balance transaction is known a little later: `automatic_async`
+    balance.tell(store, intent["payment_method"])
     return made
 
 
@@ -160,11 +163,10 @@ def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> 
 
     https://docs.stripe.com/api/payment_intents/object#payment_intent_object-latest_charge
     """
-    message = "Your card was declined."
     made = _pending(store, intent) or _charge(store, intent, status="failed", captured=False)
-    made |= {"status": "failed", "failure_code": "card_declined", "failure_message": message}
-    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": message}
-    error["charge"] = intent["latest_charge"] = made["id"]
+    error = {"type": "card_error", **refusal(code), "charge": made["id"]}
+    made |= {"status": "failed", "failure_code": error["code"], "failure_message": error["message"]}
+    intent["latest_charge"] = made["id"]
     intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
     store.emit("charge.failed", made)
     store.emit("payment_intent.payment_failed", intent)

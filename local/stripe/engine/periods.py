@@ -5,7 +5,7 @@ https://docs.stripe.com/billing/subscriptions/billing-cycle
 
 from contextlib import suppress
 
-from local.stripe.engine import collecting, invoices, lines, payments, schedules
+from local.stripe.engine import collecting, discounts, invoices, lines, payments, schedules
 from local.stripe.engine.objects import merge
 from local.stripe.engine.store import HOUR, Object, Store
 from local.stripe.engine.subscriptions import (
@@ -116,6 +116,8 @@ def update_subscription(store: Store, subscription: Object, form: Object) -> Obj
     if "pause_collection" in form:
         pause = form["pause_collection"] or None
         subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
+    if "discounts" in form:
+        discounts.put(store, subscription, form["discounts"] or [])
     if form.get("default_payment_method"):
         method = payments.payment_method(store, form["default_payment_method"], subscription["customer"])
         subscription["default_payment_method"] = method["id"]
