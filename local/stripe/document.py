@@ -16,7 +16,7 @@ type Schema = dict[str, Any]
 
 PATH: Final = Path(__file__).resolve().parent / "openapi" / "spec3.json.xz"
 
-FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = patch.FORM
 
 # The document says that these fields may be null. But Stripe leaves them out unless they are expanded or set.
 _LEFT_OUT: Final = {

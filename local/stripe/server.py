@@ -94,8 +94,10 @@ class StripeServer:
         store = self._account.store
         with self._account.lock:
             store.request = {"id": request_id, "idempotency_key": key}
-            answer = self._once(request, request_id, form, carry_out)
-            store.request = {"id": None, "idempotency_key": None}
+            try:
+                answer = self._once(request, request_id, form, carry_out)
+            finally:  # what happens later by itself is of no request
+                store.request = {"id": None, "idempotency_key": None}
         if failure and failure["seconds"] > HANGS_UP_SECONDS:
             raise HangUp
         return answer

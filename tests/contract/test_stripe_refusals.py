@@ -434,6 +434,12 @@ def test_what_was_not_carried_out_is_not_replayed(stripe_server: Served) -> None
     assert "Idempotent-Replayed" not in right.headers
 
 
+def test_an_event_after_a_refused_request_is_not_of_that_request(stripe_server: Served) -> None:
+    account, _ = stripe_server
+    assert call(stripe_server, "POST", "/v1/customers", data={"email": "x"}).status_code == 400
+    assert account.store.emit("customer.updated", account.store.create("customer"))["request"]["id"] is None
+
+
 def test_a_key_is_no_longer_than_255_characters(stripe_server: Served) -> None:
     answer = call(stripe_server, "POST", "/v1/customers", headers={"Idempotency-Key": "k" * 256})
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, BAD)
