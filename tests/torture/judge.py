@@ -23,7 +23,7 @@ FINAL: Final = {
     "PAYMENT": {"SUCCEEDED"},
 }
 NEVER_FALLS: Final = ("amountPaid", "amountRefundFailed", "amountOverpaid")
-NEVER_CHANGES: Final = ("tenantId", "createdAt", "stripeSubscriptionId", "stripeInvoiceId", "stripePaymentIntentId")
+NEVER_CHANGES: Final = ("tenantId", "createdAt", "stripeSubscriptionId", "stripeInvoiceId")
 STAGES: Final = (None, "pending", "failed", "settled")
 CLOSED: Final = ("PROCESSED", "STALE", "IGNORED")
 _VALIDATORS: Final = {version: Draft202012Validator(schema) for version, schema in announced.SCHEMAS.items()}

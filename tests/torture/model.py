@@ -39,7 +39,9 @@ def expected(
         if one["customer"] in ours or one["metadata"].get("tenantId") == tenant_id
     }
     others: Expected = {one["id"]: stripe_invoice(store, one) for one in _told(store, "invoice") if _is_of(one, ours)}
-    others |= {one["id"]: payment(store, one) for one in _told(store, "payment_intent") if _is_of(one, ours)}
+    for intent in _told(store, "payment_intent"):
+        if _is_of(intent, ours) or intent["metadata"].get("invoiceId") in own_invoices:
+            others[intent["id"]] = payment(store, intent)
     others |= {one: own_invoice(store, one, due) for one, due in own_invoices.items()}
     for fields in (*known.values(), *others.values()):
         fields["tenantId"] = tenant_id
@@ -131,9 +133,9 @@ def _plan(items: list[Object], plans: dict[str, str]) -> Fields:
 
 
 def _session(store: Store, stripe_object: Object) -> Object | None:
-    """The Checkout Session that made the subscription."""
+    """The Checkout Session that made the subscription, or that makes it at this moment (`_begun`)."""
     sessions = store.all("checkout.session")
-    return next((one for one in sessions if stripe_object["id"] in (one["subscription"], one.get("_begun"))), None)
+    return next((one for one in sessions if stripe_object["id"] == (one["subscription"] or one.get("_begun"))), None)
 
 
 def _first_invoice(store: Store, stripe_object: Object) -> Object | None:
