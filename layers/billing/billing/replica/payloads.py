@@ -335,7 +335,7 @@ def _charge(intent: Payload) -> str | None:
 
 # -- charges
 
-# Stripe's statuses of a dispute in which we have the money. In the others, an appeal among them, the customer's bank has
+# Stripe's statuses of a dispute in which we have the money. In the others, as in an appeal, the customer's bank has
 # it. https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/api/disputes/object#dispute_object-status
 _OURS: Final = frozenset({"won", "prevented", "warning_needs_response", "warning_under_review", "warning_closed"})
 DISPUTES: Final = "disputes"  # not a field of Stripe's charge: `StripeApi.fetch` adds the charge's disputes
