@@ -38,7 +38,7 @@ def _tree(path: Path) -> ast.Module:
 @cache
 def _resources() -> dict[str, ast.ClassDef]:
     """Each kind of objects, and its class. (Those of version 2 of the API are other ones.)"""
-    paths = sorted(path for path in _ROOT.rglob("_*.py") if "v2" not in path.parts)
+    paths = sorted(path for path in _ROOT.rglob("_*.py") if not {"v2", "params"} & {*path.parts})
     classes = [node for path in paths for node in _tree(path).body if isinstance(node, ast.ClassDef)]
     return {
         str(ast.literal_eval(field.value)): node
@@ -71,7 +71,9 @@ def _operations() -> dict[tuple[str, str], tuple[str, str]]:
                 names = re.findall(r"params: .*?(\w+Params)", ast.unparse(node.args))
                 name = names[0] if names else ""
                 calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
-                for call in (one for one in calls if ast.unparse(one.func) == "self._request"):
+                for call in (
+                    one for one in calls if isinstance(one.func, ast.Attribute) and one.func.attr == "_request"
+                ):
                     method, address = (_text(argument) for argument in call.args[:2])
                     found[method, _VARIABLE.sub("{}", address)] = modules.get(name, ""), name
     return found
