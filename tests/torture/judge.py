@@ -91,16 +91,18 @@ class Judge:
         assert after["revision"] == before.get("revision", 0) + 1, "a revision is missing"
         writer = (after.get("eventId"), after["updatedAt"])
         if writer != self._writer:
-            self._judge_tenant()
+            self.end_of_transaction()
         self._writer = writer
         self.items[item["SK"]] = after
         _judge_change(item["SK"].split("#")[0], before, after)
         for version in announced.VERSIONS:
-            self._judge_announcements(before, after, version)
+            found = judge_announcements(before, after, version)
+        for one in found:  # of the present version
+            self._count(one, item["SK"])
 
     def end(self, store: Store) -> None:
         """What the changes must have been in all, after the last one."""
-        self._judge_tenant()
+        self.end_of_transaction()
         assert not [one for one, count in self.told.items() if count > 1], "two announcements have the same id"
         assert not [one for one, count in self.periods.items() if count > 1], "a period was renewed twice"
         for sort_key, item in self.items.items():
@@ -110,7 +112,7 @@ class Judge:
             if model.waiting(store, one) and "checkoutAttempt" in one["metadata"]:
                 assert one["id"] not in self.access, f"an unpaid checkout gave access: {one['id']}"
 
-    def _judge_tenant(self) -> None:
+    def end_of_transaction(self) -> None:
         """After each transaction the tenant's status follows from its subscriptions, as the table has them."""
         tenant = self.items.get("TENANT")
         if not tenant:
@@ -124,23 +126,6 @@ class Judge:
         if status == "ACTIVE" and current:
             self.access.add(current)
 
-    def _judge_announcements(self, before: Item, after: Item, version: Any) -> None:
-        made = publisher.announcements_of(before, after, version)
-        found = [publisher.detail(one, after, version) for one in made]
-        again = [publisher.detail(one, after, version) for one in publisher.announcements_of(before, after, version)]
-        assert again == found, "the stream repeats a record, and another announcement follows"
-        owed = announced.owed(before, after, version)
-        changes = {
-            name: (before.get(name), after.get(name)) for name in {*before, *after} if _differs(before, after, name)
-        }
-        types = sorted(one["type"] for one in found)
-        assert types == sorted(owed), (version, "announced", types, "owed", sorted(owed), changes)
-        for one in found:
-            _judge_detail(one, before, after, version)
-            _judge_payload(one, owed[one["type"]], before, after, version)
-            if version == "2":
-                self._count(one, after["SK"])
-
     def _count(self, one: dict[str, Any], entity: str) -> None:
         self.told[one["id"]] += 1
         self.types[one["type"], entity] += 1
@@ -149,13 +134,30 @@ class Judge:
             self.periods[one["subscriptionId"], to.get("periodStart", ""), to.get("periodEnd", "")] += 1
 
 
+def judge_announcements(before: Item, after: Item, version: Any) -> list[dict[str, Any]]:
+    """Judges what one write announces. Returns it, as a consumer gets it."""
+    made = publisher.announcements_of(before, after, version)
+    found = [publisher.detail(one, after, version) for one in made]
+    again = [publisher.detail(one, after, version) for one in publisher.announcements_of(before, after, version)]
+    assert again == found, "the stream repeats a record, and another announcement follows"
+    owed = announced.owed(before, after, version)
+    types = sorted(one["type"] for one in found)
+    assert types == sorted(owed), (version, "announced", types, "owed", sorted(owed), _changes(before, after))
+    for one in found:
+        _judge_detail(one, after, version)
+        _judge_payload(one, owed[one["type"]], before, after, version)
+    return found
+
+
+def _changes(before: Item, after: Item) -> dict[str, Any]:
+    return {
+        name: (before.get(name), after.get(name)) for name in {*before, *after} if before.get(name) != after.get(name)
+    }
+
+
 def _known(item: Item) -> dict[str, Any]:
     order = item.get("startedAt", ""), item["stripeSubscriptionId"]
     return {**item, "_order": order, "_waits": item.get("checkoutPayment") in ("pending", "failed")}
-
-
-def _differs(before: Item, after: Item, name: str) -> bool:
-    return bool(before.get(name) != after.get(name))
 
 
 def _judge_change(kind: str, before: Item, after: Item) -> None:
@@ -176,7 +178,7 @@ def _judge_change(kind: str, before: Item, after: Item) -> None:
         assert after.get("amountRefunded", 0) <= after["amount"], "more went back than came"
 
 
-def _judge_detail(one: dict[str, Any], before: Item, after: Item, version: str) -> None:
+def _judge_detail(one: dict[str, Any], after: Item, version: str) -> None:
     """What is true of every announcement: its schema, the entity, the time, and Stripe's event."""
     errors = [error.message[:200] for error in _VALIDATORS[version].iter_errors(one)]
     assert not errors, (one["type"], errors)
