@@ -36,7 +36,8 @@ def test_the_difference_to_the_published_document_is_made_by_the_command() -> No
 
 def test_the_sdk_declares_all_that_is_served() -> None:
     """Otherwise the tests above would find no difference where they cannot read the SDK."""
-    operations = [(method, path) for method, path, _ in resources.routes() if method != "DELETE"]
+    documented = document.load()["paths"]
+    operations = [(method, path) for method, path, _ in resources.routes() if method != "DELETE" and path in documented]
     assert [one for one in operations if not (sdk.parameters(*one) or {}).get("properties")] == []
     assert [kind for kind in resources.COLLECTIONS if len((sdk.fields(kind) or {}).get("properties", {})) < 5] == []
 

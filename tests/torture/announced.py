@@ -170,11 +170,10 @@ RULES: Final[dict[str, dict[str, Rule]]] = {
 }
 
 
-# "Two cases are new" in version 2. Version 1 has no items ("Another plan, price or quantity").
+# "One case is new" in version 2. Version 1 has no items ("Another plan, price or quantity").
 _VERSION_1: Final[dict[str, Rule]] = {
     "payment.failed": became("status", "FAILED"),
     "subscription.plan_changed": changed("planId", "stripePriceId", "quantity"),
-    "subscription.trial_ending": lambda old, new: _noticed(old, new) and _alive(new),
 }
 
 

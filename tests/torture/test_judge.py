@@ -112,7 +112,6 @@ SUBSCRIPTION |= {"stripeCustomerId": "cus_1", "stripePriceId": "price_1", "quant
 SUBSCRIPTION |= {"currentPeriodStart": DAYS[0], "currentPeriodEnd": DAYS[1], "duplicate": False, "startedAt": DAYS[0]}
 
 
-@pytest.mark.xfail(strict=True, reason="an error that Stripe clears is announced as one more failed attempt")
 def test_a_cleared_error_is_no_failed_attempt() -> None:
     """Stripe clears `last_payment_error` if the PaymentIntent is updated for any reason, such as a new amount.
 
@@ -122,17 +121,11 @@ def test_a_cleared_error_is_no_failed_attempt() -> None:
     judge_announcements(before, PAYMENT | {"status": "FAILED", "revision": 2}, "2")
 
 
-@pytest.mark.xfail(strict=True, reason="only the first decision is announced as one")
 @pytest.mark.parametrize(("first", "second"), [("warning_closed", "lost"), ("warning_closed", "won"), ("lost", "won")])
 def test_each_decision_of_a_bank_is_told(first: str, second: str) -> None:
     """For example, an inquiry was closed, and of the dispute after it we hear first that it was lost."""
     before = PAYMENT | {"disputeStatus": first, "disputed": first == "lost"}
     judge_announcements(before, PAYMENT | {"disputeStatus": second, "disputed": second == "lost", "revision": 2}, "2")
-
-
-@pytest.mark.xfail(strict=True, reason="docs/announcements.md: a notice after the end is new in version 2")
-def test_version_1_tells_of_no_trial_that_is_over() -> None:
-    judge_announcements(SUBSCRIPTION, SUBSCRIPTION | {"trialNotice": DAYS[0], "trialEnd": DAYS[1], "revision": 2}, "1")
 
 
 # -- broken rules

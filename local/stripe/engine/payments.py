@@ -200,7 +200,7 @@ def check_status(intent: Object, *statuses: str) -> None:
 def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
     """`amount` is in minor units. None means the rest of the charge."""
     if not charge["paid"]:
-        raise invalid(f"Charge {charge['id']} has not been paid, so it cannot be refunded.", "charge")
+        raise invalid(f"Charge {charge['id']} is {charge['status']}, so it cannot be refunded.", "charge")
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount is None else amount
     if not 0 < amount <= left:
