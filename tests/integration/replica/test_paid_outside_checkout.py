@@ -34,4 +34,5 @@ def test_a_tenant_that_pays_its_first_invoice_elsewhere_has_access(world: World,
     [subscription] = world.subscriptions()
     assert subscription.status == "active"
     tenant = world.tenant()
-    assert tenant and tenant.status is TenantStatus.ACTIVE
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
