@@ -108,8 +108,7 @@ def _noticed(old: Item, new: Item) -> bool:
 
 def is_period(item: Item) -> bool:
     """Whether the invoice is for a period of a subscription. One with nothing but prorations is not."""
-    sold = bool(item.get("items")) or "periodStart" in item
-    return sold and "stripeSubscriptionId" in item and item.get("billingReason") in PERIODS
+    return {"periodEnd", "stripeSubscriptionId"} <= item.keys() and item.get("billingReason") in PERIODS
 
 
 def _attempt_failed(old: Item, new: Item) -> bool:

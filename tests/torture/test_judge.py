@@ -49,14 +49,16 @@ KINDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "invoiceId": st.just("in_1"),
         "stripeSubscriptionId": st.sampled_from(["sub_1", None]),
         "currency": st.just("usd"),
-        "billingReason": st.sampled_from(["subscription_create", "subscription_cycle", "manual"]),
+        "billingReason": st.sampled_from(
+            ["subscription_create", "subscription_cycle", "subscription_update", "manual"]
+        ),
         "failureCode": codes,
         "actionRequired": flags,
         "items": sold,
     }
     | dict.fromkeys(("amountDue", "amountPaid", "amountRemaining", "amountOverpaid", "attemptCount"), amounts)
     | dict.fromkeys(("total", "tax", "discount", "creditApplied"), amounts)
-    | dict.fromkeys(("dueDate", "nextAttempt"), times),
+    | dict.fromkeys(("dueDate", "nextAttempt", "periodStart", "periodEnd"), times),
     "PAYMENT#pi_1": {
         "status": st.sampled_from(["SUCCEEDED", "FAILED", "PROCESSING", "CANCELED"]),
         "stripePaymentIntentId": st.just("pi_1"),
