@@ -94,6 +94,7 @@ class Behaviour:
         self.runs = 0
         self._numbers: dict[str, int] = {}
         self._trees: dict[tuple[Act, bool], _Node | Leaf] = {}
+        self._duplicates: set[tuple[Act, str]] = set()
         self._records: dict[tuple[str, Taken], Raw] = {}
 
     def state_of(self, raw: Mapping[Key, Raw]) -> State:
@@ -124,7 +125,9 @@ class Behaviour:
         answer = act.call()
         reads, writes = memory.reads, memory.writes
         taken = self._taken(act.event, answer) if act.event else Taken.OPEN
-        if act.event and taken is Taken.CLOSED:
+        closed = memory.items[keys.event(act.event["id"])] if act.event and taken is Taken.CLOSED else None
+        if closed and (act, closed["status"]["S"]) not in self._duplicates:
+            self._duplicates.add((act, closed["status"]["S"]))
             self._check_duplicate(act)
         seen = {read: self._seen(read, found) for read, found in reads.items() if _matters(read)}
         kept = [(key, before, after) for key, before, after in writes if _is_kept(key)]

@@ -5,9 +5,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from local.stripe.engine import checkout, invoices, payments, schedules, subscriptions
+from local.stripe.engine import checkout, schedules, subscriptions
 from local.stripe.engine.cards import BANK
-from local.stripe.errors import ApiError
+from local.stripe.engine.store import Object
 from tests.orders.life import CUSTOMER, TENANT, History, Life
 
 DECLINED: Final = "pm_card_chargeDeclined"
@@ -17,7 +17,9 @@ VISA: Final = "pm_card_visa"
 
 def checkout_by_card(it: Life) -> Iterator[str]:
     session = it.checkout()
-    it.acts["the buyer comes back"] = partial(it.stage.world.api, "GET", f"/stripe/checkout/{session['id']}", tenant=TENANT)
+    it.acts["the buyer comes back"] = partial(
+        it.stage.world.api, "GET", f"/stripe/checkout/{session['id']}", tenant=TENANT
+    )
     yield "a checkout is open"
     it.post(f"/_control/checkout_sessions/{session['id']}/complete")
     yield "the buyer pays by card"
@@ -140,7 +142,7 @@ def customer_linked_late(it: Life) -> Iterator[str]:
     it.post("/v1/customers", metadata__from="the dashboard")
     customer = it.one("customer")["id"]
     yield "a customer that nobody knows"
-    by_hand = {"items__0__price": "price_small", "default_payment_method": VISA}
+    by_hand: Object = {"items__0__price": "price_small", "default_payment_method": VISA}
     made = it.post("/v1/subscriptions", customer=customer, **by_hand)
     yield "it subscribes"
     it.linked = True
@@ -150,7 +152,7 @@ def customer_linked_late(it: Life) -> Iterator[str]:
 
 def two_subscriptions(it: Life) -> Iterator[str]:
     first = it.subscribed()
-    by_hand = {"items__0__price": "price_big", "default_payment_method": VISA, "metadata__tenantId": TENANT}
+    by_hand: Object = {"items__0__price": "price_big", "default_payment_method": VISA, "metadata__tenantId": TENANT}
     yield "subscribed"
     it.post("/v1/subscriptions", customer=first["customer"], **by_hand)
     yield "a second subscription"
@@ -236,3 +238,40 @@ def downgrade_by_schedule(it: Life) -> Iterator[str]:
     yield "a cheaper plan from the next period on"
     it.post(f"/_control/subscriptions/{subscription['id']}/renew", payment_method=VISA)
     yield "the next period"
+
+
+def _in_both_shapes(history: History) -> History:
+    def begun(it: Life) -> Iterator[str]:
+        it.both_shapes = True
+        yield from history(it)
+
+    return begun
+
+
+# How to make a history longer than a few events without making the graph large: let it begin later.
+HISTORIES: Final[dict[str, History]] = {
+    "checkout by card": checkout_by_card,
+    "debit that fails": debit_that_fails,
+    "debit that succeeds": debit_that_succeeds,
+    "first payment confirmed late": first_payment_confirmed_late,
+    "upgrade and downgrade": upgrade_and_downgrade,
+    "cancel and take back": cancel_and_take_back,
+    "renewal failed, then paid": renewal_failed_then_paid,
+    "renewal to be confirmed": renewal_to_be_confirmed,
+    "void after failure": void_after_failure,
+    "part paid, then paid": part_paid_then_paid,
+    "refund and dispute": refund_and_dispute,
+    "refund that fails": refund_that_fails,
+    "inquiry that is escalated": inquiry_that_is_escalated,
+    "customer linked late": customer_linked_late,
+    "two subscriptions": two_subscriptions,
+    "pause and resume": pause_and_resume,
+    "own invoice paid twice": own_invoice_paid_twice,
+    "one-off invoice": one_off_invoice,
+    "customer deleted": customer_deleted,
+    "trial to paid": trial_to_paid,
+    "downgrade by schedule": downgrade_by_schedule,
+    "checkout, old and new shapes": _in_both_shapes(checkout_by_card),
+    "renewal, old and new shapes": _in_both_shapes(renewal_failed_then_paid),
+    "downgrade, old and new shapes": _in_both_shapes(upgrade_and_downgrade),
+}

@@ -15,6 +15,7 @@ from billing.replica.effects import EFFECTS
 from local.stripe.api.catalogue import recurring
 from local.stripe.engine import store as ids
 from local.stripe.engine.store import Object, Store
+from tests.orders import shapes
 from tests.orders.stage import START, Moment, Stage, frozen
 from tests.torture.harness import ADD_ON, PLANS, Ids
 
@@ -31,7 +32,9 @@ type Gaps = tuple[int, ...]  # the seconds before each happening, from the first
 
 class Life:
     """`events` are those that the platform handles. `acts` are calls that anybody may make of the platform at any time
-    of the history, by their names. `linked`: something at Stripe says whose the customer is. `also` makes other payloads of an event, which may come in its place.
+    of the history, by their names.
+    `linked`: something at Stripe says whose the customer is.
+    `both_shapes`: each event may also come in the shape of an older API version, which is in `older`.
     """
 
     def __init__(self, stage: Stage, history: History, gaps: Gaps) -> None:
@@ -43,7 +46,8 @@ class Life:
         self.own: dict[str, int] = {}
         self.acts: dict[str, Callable[[], Any]] = {}
         self.linked = True
-        self.also: Callable[[Object], list[Object]] = lambda _: []
+        self.both_shapes = False
+        self.older: list[Object | None] = []  # for each event
         self.store = Store(self._emitted, lambda: self.at)
         stage.account.replace_store(self.store)
         stage.moment = None
@@ -74,6 +78,7 @@ class Life:
             assert answer.status == 200, (event["type"], answer)
         self.begun, self.begun_by = {**self.stage.memory.items}, [*self.stage.memory.writes]
         self.events.clear()
+        self.older.clear()
         self.moments.clear()
         self._note(begun)
         number = 0
@@ -93,7 +98,8 @@ class Life:
     def _emitted(self, event: Object) -> None:
         if event["type"] in EFFECTS:
             self.events.append(copy.deepcopy(event))
-            self._note(f"makes {event['type']}", rest=False)
+            self.older.append(shapes.before_basil(self.store, event) if self.both_shapes else None)
+            self._note(f"makes event {len(self.events)}, {event['type']}", rest=False)
 
     def _note(self, label: str, *, rest: bool = True) -> None:
         self.moments.append(Moment(label, frozen(self.store, self.at), len(self.events), rest, self.linked))

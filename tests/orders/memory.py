@@ -1,8 +1,8 @@
 """DynamoDB in a dict, for the calls that the webhook, the endpoints and the sweep make.
 
 It stands in the place of boto3's client, so all of the project's own code runs unchanged. It notes what a function
-reads and what it writes, which is all that the function's outcome can depend on (`graph.py`). An expression that it does
-not know raises `NotImplementedError`. `test_memory.py` makes the same calls of moto and compares the answers.
+reads, which is all that the function's outcome can depend on, and what it writes (`behaviour.py`). An expression that
+it does not know raises `NotImplementedError`. `test_memory.py` makes the same calls of moto and compares the answers.
 """
 
 import re
@@ -23,8 +23,7 @@ _ATOM: Final = re.compile(
     r"|(?P<name>\S+) (?P<sign>=|<) (?P<value>\S+)"
 )
 _SECTION: Final = re.compile(r"\b(SET|REMOVE|ADD) ")
-_BY_PREFIX: Final = "PK = :pk AND begins_with(SK, :sk)"
-_BY_SHARD: Final = "dueShard = :shard AND dueAt <= :until"
+_INDEXED: Final = ("PK", "SK", "dueShard", "dueAt")
 
 
 class Memory:
@@ -33,8 +32,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        self.exceptions = boto3.client("dynamodb", region_name=REGION, **credentials).exceptions
+        self.exceptions = boto3.client("dynamodb", region_name=REGION).exceptions  # it makes no call
         self.begin({})
 
     def begin(self, items: Mapping[Key, Raw]) -> None:
@@ -66,7 +64,10 @@ class Memory:
             case unknown:
                 raise NotImplementedError(unknown)
         self.reads.setdefault(read, [self._base[key] for key in found_by(read, self._base)])
-        return {"Items": [self.items[key] for key in found_by(read, self.items)]}
+        items = [self.items[key] for key in found_by(read, self.items)]
+        if read[0] == "index":  # it holds keys only, see template.yaml
+            items = [{name: item[name] for name in _INDEXED} for item in items]
+        return {"Items": items}
 
     def put_item(self, *, Item: Raw, **condition: Any) -> Raw:  # noqa: N803
         self._check([(_key(Item), condition)], "PutItem")
@@ -116,7 +117,7 @@ class Memory:
         raise self._error("ConditionalCheckFailedException", operation, Item=self.items.get(key))
 
     def _error(self, code: str, operation: str, *, Message: str = "", **more: Any) -> Exception:  # noqa: N803
-        kind = self.exceptions.from_code(code)
+        kind: Any = self.exceptions.from_code(code)
         made: Exception = kind({"Error": {"Code": code, "Message": Message}, **more}, operation)
         return made
 
@@ -125,7 +126,7 @@ def found_by(read: Read, items: Mapping[Key, Any], raw: Callable[[Any], Raw] = l
     """The keys of the items that a query finds, in its order. `raw` gives the item of a value of `items`."""
     kind, first, second = read
     if kind == "prefix":
-        return sorted(key for key in items if key.PK == first and key.SK.startswith(second))
+        return sorted(key for key in items if first == key.PK and key.SK.startswith(second))
     due = [(raw(item).get("dueAt", {}).get("S"), key) for key, item in items.items() if _shard(raw(item)) == first]
     return [key for at, key in sorted(due) if at <= second]
 

@@ -1,4 +1,4 @@
-"""The stage of a history: the real handlers over a table in memory, and Stripe's stand-in, which can be asked how it was.
+"""The stage of a history: the real handlers over a table in memory, and Stripe's stand-in, asked how it was.
 
 Everything that the functions are connected to is replaced at the border of the process: boto3's client of DynamoDB, the
 SDK's HTTP client, the clocks. Nothing of the project's own code is.
@@ -80,9 +80,7 @@ class Stage:
             self.moment.answers[url] = (body, status, headers), number
         return self.moment.answers[url][1]
 
-    def request(
-        self, _: Any, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
-    ) -> Answered:
+    def request(self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None) -> Answered:
         """In the place of the SDK's HTTP client."""
         if self.moment is None:
             return self.call(method, url, post_data, headers)
@@ -90,9 +88,7 @@ class Stage:
         self.memory.reads[("stripe", url)] = self.ask(url)
         return self.moment.answers[url][0]
 
-    def call(
-        self, method: str, url: str, post_data: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Answered:
+    def call(self, method: str, url: str, post_data: Any = None, headers: Mapping[str, str] | None = None) -> Answered:
         parts = urlsplit(url)
         sent = {"Authorization": f"Bearer {self.account.api_key}", **(headers or {})}
         answer = self._server.open(
@@ -112,41 +108,42 @@ def frozen(store: Store, at: float) -> Store:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
+def staged(client: Callable[[Memory], Any] = lambda memory: memory) -> Iterator[Stage]:
+    """`client` may wrap the table's client."""
     with ExitStack() as stack:
         stage = Stage()
+        table = client(stage.memory)
         stack.callback(stage.account.webhooks.close)
         given = dict.fromkeys(template.raw()["Parameters"], "https://app.example.com/")
         given |= {"TenantClaim": "tenant_id", "AdminScope": DEFAULT_ADMIN_SCOPE, "TenantCallsPerMinute": "6000"}
         functions = template.functions(given, {"STRIPE_API_BASE": _STRIPE})
         environment = {name: value for f in functions for name, value in f.environment.items() if value}
+        secret = {"api-key": stage.account.api_key, "webhook-secret": WEBHOOK_SECRET}
         replaced: list[Any] = [
             patch.dict(os.environ, environment | CREDENTIALS),
-            patch.object(boto3, "client", _clients(stage.memory, boto3.client)),
+            patch.object(boto3, "client", _clients(table, boto3.client)),
             patch.object(SecretsProvider, "get", lambda *_, **__: secret),
-            patch.object(stripe.RequestsClient, "request", lambda *arguments: stage.request(*arguments)),
+            patch.object(stripe.RequestsClient, "request", stage.request),
             patch.object(stripe_api, "monotonic", itertools.count(0, _CALL_SECONDS).__next__),
             patch.object(clock, "seconds", lambda: stage.now),
             patch.object(time, "sleep", lambda _: None),
             patch.object(ids, "chance", ids.chance),
             patch.object(type(metrics), "flush_metrics", lambda self, *_, **__: self.clear_metrics()),
         ]
-        secret = {"api-key": stage.account.api_key, "webhook-secret": WEBHOOK_SECRET}
         for one in replaced:
             stack.enter_context(one)
         logger.setLevel(logging.CRITICAL)
         stack.callback(logger.setLevel, logging.INFO)
         bootstrap.reset()
         stack.callback(bootstrap.reset)
-        table: Any = stage.memory
         stage.world = World(
             stage.account, Table(table, template.TABLE_NAME), "", _STRIPE, functions, timeout=3 * UNHURRIED
         )
         yield stage
 
 
-def _clients(memory: Memory, real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda service, **options: memory if service == "dynamodb" else real(service, **options)
+def _clients(table: Any, real: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda service, **options: table if service == "dynamodb" else real(service, **options)
 
 
 __all__ = ["START", "Ids", "Moment", "Object", "Stage", "frozen", "staged"]
