@@ -129,6 +129,8 @@ class Behaviour:
         if closed and (act, closed["status"]["S"]) not in self._duplicates:
             self._duplicates.add((act, closed["status"]["S"]))
             self._check_duplicate(act)
+        own = keys.event(act.event["id"]).PK if act.event else ""
+        assert not [read for read in reads if read[1].startswith("EVENT#") and read[1] != own], "another event's record"
         seen = {read: self._seen(read, found) for read, found in reads.items() if _matters(read)}
         kept = [(key, before, after) for key, before, after in writes if _is_kept(key)]
         leaf = Leaf(

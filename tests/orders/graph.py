@@ -21,12 +21,12 @@ from billing.adapters.table import items
 from billing.adapters.table.keys import Key
 from local.stripe.engine.store import Object
 from tests.orders.behaviour import Act, Behaviour, Leaf, State, Taken, told_once
+from tests.orders.check import differences, due_once
 from tests.orders.life import SOLD, TENANT, Gaps, History, Life
 from tests.orders.stage import Moment, Stage
 from tests.torture import model
 
 _PARTITION: Final = f"TENANT#{TENANT}"
-_BILLS_PERIOD: Final = ("subscription_create", "subscription_cycle", "subscription_update")
 # Which payload or answer brought the last state depends on the order. What the state says does not.
 _OF_THE_WAY: Final = ("snapshotFrom", "snapshotAt")
 
@@ -265,8 +265,8 @@ class Graph:
         if held.get(TENANT, {}).get("status") == "ACTIVE" and not self._access[node.moment]:
             wrong.append("the tenant is ACTIVE, and Stripe never had a reason for it")
         if arrived and expected is not None:
-            wrong += _differences(held, expected, older=self.life.both_shapes)
-            due = {one for key, item in held.items() for one in _due_once(key, item)}
+            wrong += differences(held, expected, older=self.life.both_shapes)
+            due = {one for key, item in held.items() for one in due_once(key, item)}
             wrong += [f"announced {one} without a reason" for one in self.tolds.all[node.told] - due]
             wrong += [f"never announced {one}" for one in due - self.tolds.all[node.told]]
         if wrong:
@@ -287,35 +287,3 @@ class Graph:
         found = [self.behaviour.values[n] for key, n in self.states.all[state].items() if key.PK == _PARTITION]
         loaded = map(items.load, found)
         return {item["SK"].partition("#")[2] or TENANT: item for item in loaded}
-
-
-def _differences(held: dict[str, items.Item], expected: model.Expected, *, older: bool) -> list[str]:
-    """`older`: payloads of older API versions came, too. They name the invoice of a payment before it succeeds."""
-    found = [f"{key} is not in the table" for key in expected.keys() - held.keys()]
-    found += [f"{key} is in the table" for key in held.keys() - expected.keys()]
-    for key in expected.keys() & held.keys():
-        for name, value in expected[key].items():
-            if name == "invoiceId" and value is None and older:
-                continue
-            if not name.startswith("_") and held[key].get(name) != value:
-                found.append(f"{key}: {name} is {held[key].get(name)!r} and must be {value!r}")
-    return found
-
-
-def _due_once(key: str, item: items.Item) -> list[tuple[str, str]]:
-    """What must have been announced once of an item that is so now. See docs/announcements.md."""
-    status = str(item.get("status"))
-    match item["SK"].partition("#")[0]:
-        case "SUBSCRIPTION":
-            ended = status in ("canceled", "incomplete_expired")
-            types = ["subscription.created", *(["subscription.canceled"] if ended else [])]
-        case "INVOICE":
-            renewed = item.get("billingReason") in _BILLS_PERIOD and "periodEnd" in item
-            types = ["invoice.created"]
-            types += {"PAID": ["invoice.paid", *(["subscription.renewed"] if renewed else [])]}.get(status, [])
-            types += {"VOID": ["invoice.voided"]}.get(status, [])
-        case "PAYMENT":
-            types = ["payment.succeeded"] if status == "SUCCEEDED" else []
-        case _:
-            types = []
-    return [(kind, key) for kind in types]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from local.stripe.engine import checkout, schedules, subscriptions
@@ -17,9 +16,7 @@ VISA: Final = "pm_card_visa"
 
 def checkout_by_card(it: Life) -> Iterator[str]:
     session = it.checkout()
-    it.acts["the buyer comes back"] = partial(
-        it.stage.world.api, "GET", f"/stripe/checkout/{session['id']}", tenant=TENANT
-    )
+    it.buyer_comes_back_from(session)
     yield "a checkout is open"
     it.post(f"/_control/checkout_sessions/{session['id']}/complete")
     yield "the buyer pays by card"
@@ -27,6 +24,7 @@ def checkout_by_card(it: Life) -> Iterator[str]:
 
 def debit_that_fails(it: Life) -> Iterator[str]:
     session = it.checkout()
+    it.buyer_comes_back_from(session)
     yield "a checkout is open"
     it.post(f"/_control/checkout_sessions/{session['id']}/complete", payment_method=BANK)
     yield "the buyer pays by debit"
@@ -36,6 +34,7 @@ def debit_that_fails(it: Life) -> Iterator[str]:
 
 def debit_that_succeeds(it: Life) -> Iterator[str]:
     session = it.checkout()
+    it.buyer_comes_back_from(session)
     yield "a checkout is open"
     it.post(f"/_control/checkout_sessions/{session['id']}/complete", payment_method=BANK)
     yield "the buyer pays by debit"

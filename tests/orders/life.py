@@ -7,6 +7,7 @@ the platform. Each later `yield` ends a happening and names it.
 import copy
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from billing.domain.entities import Plan, Tenant
@@ -140,6 +141,11 @@ class Life:
         answer = self.stage.world.checkout(TENANT, SOLD[price])
         assert answer.status == 200, answer
         return self.one("checkout.session", status="open")
+
+    def buyer_comes_back_from(self, session: Object) -> None:
+        """At any time, which may be before or after any event."""
+        path = f"/stripe/checkout/{session['id']}"
+        self.acts["the buyer comes back"] = partial(self.stage.world.api, "GET", path, tenant=TENANT)
 
     def subscribed(self, price: str = "price_small") -> Object:
         """The tenant has subscribed by a checkout and a card. Returns the subscription."""
