@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.orders.graph import Graph, Wrong
+from tests.orders.explore import Exploration, Wrong
+from tests.orders.graph import Graph
 from tests.orders.histories import HISTORIES
 from tests.orders.life import Gaps
 from tests.orders.stage import Stage, staged
@@ -41,7 +42,7 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize("name", QUICK)
 def test_all_orders_end_in_one_table(stage: Stage, name: str) -> None:
     graph = Graph(stage, HISTORIES[name], (0,))
-    report = graph.explore()
+    report = Exploration(graph).run()
     assert report.orders > report.events
     assert sum(walk(graph, seed) for seed in range(3)), "no event came twice"
 
@@ -49,10 +50,10 @@ def test_all_orders_end_in_one_table(stage: Stage, name: str) -> None:
 @pytest.mark.parametrize("gaps", [(1,), (60,), (0, 1), (1, 0)])
 @pytest.mark.parametrize("name", ["upgrade and downgrade", "pause and resume"])
 def test_seconds_apart(stage: Stage, name: str, gaps: Gaps) -> None:
-    Graph(stage, HISTORIES[name], gaps).explore()
+    Exploration(Graph(stage, HISTORIES[name], gaps)).run()
 
 
 @pytest.mark.parametrize(("guard", "name", "gaps", "found"), NEEDED)
 def test_a_guard_that_is_taken_away_is_missed(stage: Stage, guard: str, name: str, gaps: Gaps, found: str) -> None:
     with MUTANTS[guard](), pytest.raises(Wrong, match=found):
-        Graph(stage, HISTORIES[name], gaps).explore()
+        Exploration(Graph(stage, HISTORIES[name], gaps)).run()

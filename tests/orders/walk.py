@@ -43,7 +43,7 @@ def walk(graph: Graph, seed: int) -> int:
 def _way(graph: Graph, chance: random.Random) -> list[tuple[Act | None, Node]]:
     node, steps = graph.first, list[tuple[Act | None, Node]]()
     while True:
-        onward = [(act, after) for act, after in graph.edges(node) if after != node]
+        onward = [(act, after) for act, after, _ in graph.edges(node) if after != node]
         if not onward:
             return steps
         steps.append(chance.choice(onward))
