@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture attack quarter mutants lint types format template lock wheels sbom build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template lock wheels sbom build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -68,6 +68,9 @@ pictures: setup ## The pictures of the README, by the tests that use the pages i
 
 torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again; WORKERS=3
 	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
+
+orders: setup ## Every order of the deliveries of short histories, as graphs of states: make orders, or HISTORY=renewal
+	@$(BIN)/python -W ignore -m tests.orders "$(HISTORY)"
 
 attack: setup ## Attacks the HTTP edge with forged, odd and foreign requests: make attack N=10000, or with SEED=… again
 	@$(BIN)/python -W ignore -m tests.attack $(or $(N),500) $(if $(SEED),--seed $(SEED))

@@ -71,7 +71,8 @@ class World:
     def run(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
         """Invokes the function. Returns its result as JSON, as Lambda does."""
         function = next(f for f in self.functions if f.code.name == name)
-        handler = self.handlers.setdefault(name, load(function.code, function.handler))
+        handler = self.handlers.get(name) or load(function.code, function.handler)
+        self.handlers[name] = handler
         context = Context(
             "request-1", function.name, 512, time.time() + (self.timeout or function.timeout * TIME_LIMIT_FACTOR)
         )

@@ -1,0 +1,59 @@
+"""All orders of the shorter histories. `make orders` goes through those of all of them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.orders.explore import Exploration, Wrong
+from tests.orders.graph import Graph
+from tests.orders.histories import HISTORIES
+from tests.orders.life import Gaps
+from tests.orders.stage import Stage, staged
+from tests.orders.walk import walk
+from tests.torture.mutants import MUTANTS
+
+QUICK = (
+    "checkout by card",
+    "upgrade and downgrade",
+    "cancel and take back",
+    "void after failure",
+    "part paid, then paid",
+    "refund and dispute",
+    "refund that fails",
+    "inquiry that is escalated",
+    "pause and resume",
+    "own invoice paid twice",
+    "downgrade, old and new shapes",
+)
+# A guard, a history in which it is needed, and what is wrong without it. See tests/torture/mutants.py.
+NEEDED = (
+    ("the rule of final states", "one-off invoice", (60,), "left the final state SUCCEEDED for FAILED"),
+    ("the rule of one second", "upgrade and downgrade", (0,), "planId is 'plan-big' and must be 'plan-small'"),
+    ("the order by Stripe's time", "cancel and take back", (60,), "cancelAtPeriodEnd is True and must be False"),
+)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with staged() as stage:
+        yield stage
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_all_orders_end_in_one_table(stage: Stage, name: str) -> None:
+    graph = Graph(stage, HISTORIES[name], (0,))
+    report = Exploration(graph).run()
+    assert report.orders > report.events
+    assert sum(walk(graph, seed) for seed in range(3)), "no event came twice"
+
+
+@pytest.mark.parametrize("gaps", [(1,), (60,), (0, 1), (1, 0)])
+@pytest.mark.parametrize("name", ["upgrade and downgrade", "pause and resume"])
+def test_seconds_apart(stage: Stage, name: str, gaps: Gaps) -> None:
+    Exploration(Graph(stage, HISTORIES[name], gaps)).run()
+
+
+@pytest.mark.parametrize(("guard", "name", "gaps", "found"), NEEDED)
+def test_a_guard_that_is_taken_away_is_missed(stage: Stage, guard: str, name: str, gaps: Gaps, found: str) -> None:
+    with MUTANTS[guard](), pytest.raises(Wrong, match=found):
+        Exploration(Graph(stage, HISTORIES[name], gaps)).run()
