@@ -17,10 +17,10 @@ from billing.replica.effects import EFFECTS
 from local.stripe.api import checkout as api_checkout
 from local.stripe.engine import checkout, collecting, payments, periods, subscriptions, timetravel
 from local.stripe.engine.cards import BANK
-from local.stripe.engine.store import Clock, Object, Store
+from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.torture import model
-from tests.torture.harness import PLANS, Harness, running
+from tests.torture.harness import PLANS, Harness, View, running
 from tests.torture.machine import announced_once
 
 DAYS: Final = 90
@@ -30,49 +30,12 @@ LATE_DAYS: Final = 3
 DAY: Final = 24 * 3600
 
 
-class HarnessClock(Clock):
-    """Uses the time of the harness, which moves only when a step moves it."""
-
-    def __init__(self, harness: Harness) -> None:
-        super().__init__()
-        self._harness = harness
-
-    def __call__(self) -> float:
-        return self._harness.time
-
-    def move_to(self, moment: float) -> None:
-        self._harness.time = max(self._harness.time, moment)
-
-
-class View:
-    """Shows only the objects of one customer, because the model expects a Stripe account with one customer."""
-
-    def __init__(self, store: Store, customer: str) -> None:
-        self._store = store
-        self._customer = customer
-
-    def all(self, kind: str, **filters: Any) -> list[Object]:
-        found = self._store.all(kind, **filters)
-        return found if kind == "event" else [obj for obj in found if self._owner(obj) == self._customer]
-
-    def get(self, kind: str, object_id: str) -> Object:
-        return self._store.get(kind, object_id)
-
-    def _owner(self, stripe_object: Object) -> str | None:
-        if stripe_object["object"] == "invoice_payment":
-            return str(self._store.get("invoice", stripe_object["invoice"])["customer"])
-        if stripe_object["object"] in ("refund", "dispute"):
-            return str(self._store.get("charge", stripe_object["charge"])["customer"])
-        return stripe_object.get("customer")
-
-
 class Quarter:
     def __init__(self, harness: Harness, tenants: int, seed: int) -> None:
         self.harness = harness
         self.chance = random.Random(seed)
         self.store = harness.new_history(1)
-        self.clock = HarnessClock(harness)
-        self.store.clock = self.clock
+        self.clock = harness.clock
         self.tenants = [f"q{n}" for n in range(tenants)]
         self.own: dict[str, dict[str, int]] = {tenant: {} for tenant in self.tenants}
         self.on_the_way: list[tuple[int, Object]] = []
@@ -190,7 +153,7 @@ class Quarter:
 
     def _differences(self, tenant: str) -> list[str]:
         customer = next((c["id"] for c in self.store.all("customer") if c["metadata"].get("tenantId") == tenant), "")
-        view: Any = View(self.store, customer)
+        view: Any = View(self.store, lambda obj: obj.get("customer") == customer)
         expected = model.expected(view, tenant, PLANS, self.own[tenant])
         account = self.harness.account(tenant)
         if not account and expected == {tenant: {"status": "PENDING", "currentSubscriptionId": None}}:
