@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
+from billing.adapters.table import keys
 from billing.errors import AwsUnavailable
 from billing.replica.effects import EFFECTS
 from local.stripe.api import lists
@@ -33,11 +34,14 @@ type Broken = list[dict[int, Fault]]
 
 class Platform(Steps):
     answers: list[Answer]
+    ignored: set[str]
 
     # -- deliveries
 
     @step(
         when=(exists("event"),),
+        weight=2,
+        lasting=True,
         chance=chances,
         number=st.integers(1, AT_ONCE),
         broken=st.lists(faults, max_size=AT_ONCE),
@@ -267,7 +271,22 @@ class Platform(Steps):
             self.undelivered.remove(event)
             self.delivered.append(event)
             self.orders.accepted(event)
+        if answer.status == 200 and answer.body["status"] == "IGNORED":
+            self.ignored.add(event["id"])
         return answer
+
+    def deliver_failed(self) -> None:
+        """Delivers once more what was ignored for want of an owner, and failed when it was tried again.
+
+        Whoever tries such an event again in vain (a second delivery, a replay, a reconciliation) marks its record as
+        FAILED. Operators see it then, and the next reconciliation tries it again.
+        """
+        before = [event for event in self.delivered if event["id"] in self.ignored]
+        found = self.harness.world.table.read(keys.event(event["id"]) for event in before).values()
+        failed = {item["eventId"] for item in found if item["status"] == "FAILED"}
+        for event in before:
+            if event["id"] in failed:
+                assert self.deliver(event).status == 200
 
     def sweep(self) -> Object:
         with suppress(AwsUnavailable):
