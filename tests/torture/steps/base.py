@@ -138,8 +138,9 @@ class Steps(RuleBasedStateMachine):
         Hypothesis itself would choose among all rules, and turn a random set of them off. Then half of all histories
         soon have no rule left, and rules that need much before are hardly ever reached.
         """
-        allowed = [one for one in self.steps() if one.is_allowed(self)]
-        drawn = data.draw(st.sampled_from([one for one in allowed for _ in range(one.tickets(self.used[one.name]))]))
+        allowed = {one.name: one for one in self.steps() if one.is_allowed(self)}
+        tickets = [name for name, one in allowed.items() for _ in range(one.tickets(self.used[name]))]
+        drawn = allowed[data.draw(st.sampled_from(tickets))]
         arguments = data.draw(drawn.arguments, label=drawn.name)
         self.used[drawn.name] += 1
         before = self.trace
@@ -192,15 +193,25 @@ class Steps(RuleBasedStateMachine):
         owner: str | None = self.harness.world.table.read([key]).get(key, {}).get("tenantId")
         return owner
 
-    def unconfirmed(self) -> dict[str, Object]:
-        """The open sessions that wait for their buyer's confirmation, by the PaymentIntent."""
+    def begun(self) -> dict[str, Object]:
+        """The open sessions whose first payment was not accepted yet, by the invoice that they wait for."""
         found = {}
         for session in self.store.all("checkout.session", status="open"):
             made = self.store.find(session.get("_begun", ""))
             if made and made["status"] == "incomplete":
-                for tie in self.store.all("invoice_payment", invoice=made["latest_invoice"]):
-                    found[tie["payment"]["payment_intent"]] = session
+                found[made["latest_invoice"]] = session
         return found
+
+    def unconfirmed(self) -> dict[str, Object]:
+        """The open sessions that wait for their buyer's confirmation, by the PaymentIntent."""
+        ties = [(self.store.all("invoice_payment", invoice=one), session) for one, session in self.begun().items()]
+        return {tie["payment"]["payment_intent"]: session for found, session in ties for tie in found}
+
+    @property
+    def opened(self) -> list[Object]:
+        """The open invoices. Those that an open session waits for are paid in the session."""
+        begun = self.begun()
+        return [one for one in self.store.all("invoice", status="open") if one["id"] not in begun]
 
     def act_on(self, objects: list[Object], n: int, gap: int, act: Callable[[Object], object]) -> None:
         if not objects:

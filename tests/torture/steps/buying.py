@@ -37,7 +37,8 @@ class Buying(Steps):
 
     def _payable(self) -> list[Object]:
         """The sessions whose customer was not deleted. What becomes of the others at Stripe is not documented."""
-        return [s for s in self.store.all("checkout.session") if not s["customer"] or self.store.find(s["customer"])]
+        opened = self.store.all("checkout.session", status="open")
+        return [s for s in opened if not s["customer"] or self.store.find(s["customer"])]
 
     @step("buying", when=(lambda self: self.unconfirmed(),), gap=gaps, n=which, paid=st.booleans())
     def a_buyer_answers_its_bank(self, gap: int, n: int, paid: bool) -> None:
@@ -67,11 +68,14 @@ class Buying(Steps):
         paid=st.booleans(),
     )
     def a_bank_answers(self, gap: int, n: int, paid: bool) -> None:
-        self.act("checkout.session", n, gap, lambda s: checkout.settle_checkout(self.store, s, paid=paid))
+        unpaid = self.store.all("checkout.session", payment_status="unpaid", status="complete")
+        self.act_on(unpaid, n, gap, lambda s: checkout.settle_checkout(self.store, s, paid=paid))
 
     @step("buying", when=(exists("checkout.session", status="open"),), gap=gaps, n=which)
     def a_checkout_expires(self, gap: int, n: int) -> None:
-        self.act("checkout.session", n, gap, lambda s: checkout.expire_checkout(self.store, s))
+        self.act_on(
+            self.store.all("checkout.session", status="open"), n, gap, lambda s: checkout.expire_checkout(self.store, s)
+        )
 
     # -- trials
 
@@ -101,15 +105,18 @@ class Buying(Steps):
         trials = self.store.all("subscription", status="trialing")
         self.act_on(trials, n, gap, lambda s: periods.update_subscription(self.store, s, {"trial_end": "now"}))
 
-    @step("trials", when=(exists("subscription", status="trialing"),), gap=gaps, n=which)
+    @property
+    def unnoticed(self) -> list[Object]:
+        return [s for s in self.store.all("subscription", status="trialing") if not s.get("_trial_noticed")]
+
+    @step("trials", when=(lambda self: self.unnoticed,), gap=gaps, n=which)
     def a_trial_is_noticed(self, gap: int, n: int) -> None:
-        trials = [s for s in self.store.all("subscription", status="trialing") if not s.get("_trial_noticed")]
 
         def notice(subscription: Object) -> None:
             self.harness.clock.move_to(subscription["trial_end"] - subscriptions.TRIAL_NOTICE)
             subscriptions.notice_trial(self.store, subscription)
 
-        self.act_on(trials, n, gap, notice)
+        self.act_on(self.unnoticed, n, gap, notice)
 
     @step("trials", when=(exists("subscription", status="paused"),), gap=gaps, n=which, method=accepted)
     def a_paused_one_is_resumed(self, gap: int, n: int, method: str) -> None:

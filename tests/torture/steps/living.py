@@ -14,9 +14,9 @@ FAR = 40 * DAY  # more than a period: then nothing is due for very long
 
 
 class Living(Steps):
-    @step("renewing", "pauses", when=(exists("subscription"),), gap=gaps, n=which, card=cards)
+    @step("renewing", "pauses", when=(lambda self: self.living,), gap=gaps, n=which, card=cards)
     def a_period_ends(self, gap: int, n: int, card: str) -> None:
-        self.act("subscription", n, gap, lambda s: periods.renew(self.store, s, card))
+        self.act_on(self.living, n, gap, lambda s: periods.renew(self.store, s, card))
 
     # -- time
 
@@ -41,7 +41,7 @@ class Living(Steps):
     # -- changes
 
     @step(
-        when=(exists("subscription"),),
+        when=(lambda self: self.living,),
         gap=gaps,
         n=which,
         quantity=st.integers(1, 9),
@@ -59,31 +59,31 @@ class Living(Steps):
                 form["cancel_at_period_end"] = ends
             periods.update_subscription(self.store, subscription, form)
 
-        self.act("subscription", n, gap, change)
+        self.act_on(self.living, n, gap, change)
 
-    @step("changing", when=(exists("subscription"),), gap=gaps, n=which, days=st.sampled_from([0, 1, 20]))
+    @step("changing", when=(lambda self: self.living,), gap=gaps, n=which, days=st.sampled_from([0, 1, 20]))
     def the_portal_cancels_it(self, gap: int, n: int, days: int) -> None:
         """The portal sets `cancel_at` to a moment, and `cancel_at_period_end` stays false. 0: this is taken back.
 
         Seen by users: https://github.com/stripe/stripe-node/issues/2470
         """
         moment = days and self.store.now() + days * DAY
-        self.act("subscription", n, gap, lambda s: periods.update_subscription(self.store, s, {"cancel_at": moment}))
+        self.act_on(self.living, n, gap, lambda s: periods.update_subscription(self.store, s, {"cancel_at": moment}))
 
-    @step("changing", when=(exists("subscription"),), gap=gaps, n=which, price=prices)
+    @step("changing", when=(lambda self: self.living,), gap=gaps, n=which, price=prices)
     def the_portal_plans_a_change(self, gap: int, n: int, price: str) -> None:
         """For the end of the period, by a schedule. https://docs.stripe.com/customer-management/configure-portal"""
-        live = [s for s in self._living() if not s["cancel_at"]]
+        live = [s for s in self.living if not s["cancel_at"]]
         self.act_on(live, n, gap, lambda s: schedules.schedule(self.store, s, self.store.get("price", price)))
 
     @step("changing", when=(exists("subscription_schedule", status="active"),), gap=gaps, n=which)
     def a_planned_change_is_taken_back(self, gap: int, n: int) -> None:
-        planned = [s for s in self._living() if s["schedule"]]
+        planned = [s for s in self.living if s["schedule"]]
         self.act_on(planned, n, gap, lambda s: schedules.release(self.store, s))
 
     @step(
         "changing",
-        when=(exists("subscription"),),
+        when=(lambda self: self.living,),
         gap=gaps,
         n=which,
         price=st.sampled_from(ADD_ONS),
@@ -99,18 +99,18 @@ class Living(Steps):
                 subscriptions.add_item(self.store, subscription, self.store.get("price", price), quantity, end)
                 self.store.emit("customer.subscription.updated", subscription)
 
-        self.act_on(self._living(), n, gap, buy)
+        self.act_on(self.living, n, gap, buy)
 
-    @step("changing", when=(lambda self: self.with_add_ons(),), gap=gaps, n=which, k=which, quantity=st.integers(1, 9))
+    @step("changing", when=(lambda self: self.with_add_ons,), gap=gaps, n=which, k=which, quantity=st.integers(1, 9))
     def a_quantity_changes(self, gap: int, n: int, k: int, quantity: int) -> None:
         def change(subscription: Object) -> None:
             items = subscription["items"]["data"]
             form = {"items": [{"id": items[k % len(items)]["id"], "quantity": quantity}]}
             periods.update_subscription(self.store, subscription, form)
 
-        self.act_on(self.with_add_ons(), n, gap, change)
+        self.act_on(self.with_add_ons, n, gap, change)
 
-    @step("changing", when=(lambda self: self.with_add_ons(),), gap=gaps, n=which, k=which)
+    @step("changing", when=(lambda self: self.with_add_ons,), gap=gaps, n=which, k=which)
     def an_add_on_is_removed(self, gap: int, n: int, k: int) -> None:
         def remove(subscription: Object) -> None:
             items = subscription["items"]["data"]
@@ -118,9 +118,9 @@ class Living(Steps):
             items.remove(add_ons[k % len(add_ons)])
             self.store.emit("customer.subscription.updated", subscription)
 
-        self.act_on(self.with_add_ons(), n, gap, remove)
+        self.act_on(self.with_add_ons, n, gap, remove)
 
-    @step("changing", when=(lambda self: self.with_add_ons(),), gap=gaps, n=which)
+    @step("changing", when=(lambda self: self.with_add_ons,), gap=gaps, n=which)
     def the_items_come_in_another_order(self, gap: int, n: int) -> None:
         """Stripe promises no order of the items. https://docs.stripe.com/api/subscriptions/object#subscription_object-items"""
 
@@ -128,31 +128,33 @@ class Living(Steps):
             subscription["items"]["data"].reverse()
             self.store.emit("customer.subscription.updated", subscription)
 
-        self.act_on(self.with_add_ons(), n, gap, turn)
+        self.act_on(self.with_add_ons, n, gap, turn)
 
-    def _living(self) -> list[Object]:
+    @property
+    def living(self) -> list[Object]:
         return [s for s in self.store.all("subscription") if s["status"] not in (*subscriptions.ENDED, "incomplete")]
 
+    @property
     def with_add_ons(self) -> list[Object]:
-        return [s for s in self._living() if len(s["items"]["data"]) > 1]
+        return [s for s in self.living if len(s["items"]["data"]) > 1]
 
     # -- pauses, dunning and the end
 
     @step(
         "renewing",
         "pauses",
-        when=(exists("subscription"),),
+        when=(lambda self: self.living,),
         gap=gaps,
         n=which,
         status=st.sampled_from(["unpaid", "paused", "active", "past_due"]),
     )
     def dunning_moves_it(self, gap: int, n: int, status: str) -> None:
         """Only its first payment moves an incomplete one on."""
-        self.act_on(self._living(), n, gap, lambda s: subscriptions.set_status(self.store, s, status))
+        self.act_on(self.living, n, gap, lambda s: subscriptions.set_status(self.store, s, status))
 
     @step(
         "pauses",
-        when=(exists("subscription"),),
+        when=(lambda self: self.living,),
         gap=gaps,
         n=which,
         behavior=st.sampled_from(["void", "keep_as_draft", "mark_uncollectible", None]),
@@ -164,19 +166,19 @@ class Living(Steps):
             form = {"behavior": behavior, "resumes_at": resumes} if behavior else None
             subscriptions.pause_collection(self.store, subscription, form)
 
-        self.act_on(self._living(), n, gap, pause)
+        self.act_on(self.living, n, gap, pause)
 
-    @step(when=(exists("subscription"),), gap=gaps, n=which)
+    @step(when=(lambda self: self.living,), gap=gaps, n=which)
     def it_is_canceled(self, gap: int, n: int) -> None:
-        self.act("subscription", n, gap, lambda s: subscriptions.cancel_subscription(self.store, s))
+        self.act_on(self.living, n, gap, lambda s: subscriptions.cancel_subscription(self.store, s))
 
     # -- its invoices
 
-    @step(when=(exists("invoice", status="open"),), gap=gaps, n=which, tried=st.lists(cards, min_size=1, max_size=3))
+    @step(when=(lambda self: self.opened,), gap=gaps, n=which, tried=st.lists(cards, min_size=1, max_size=3))
     def an_invoice_is_tried_again(self, gap: int, n: int, tried: list[str]) -> None:
         """Tries one or more times with the same PaymentIntent, which may fail first and succeed later."""
-        waiting = self.store.all("invoice", status="open")
-        invoice = waiting[n % len(waiting)]
+        opened = self.opened
+        invoice = opened[n % len(opened)]
         for card in tried:
             self.wait(gap)
             with suppress(ApiError):
@@ -185,13 +187,13 @@ class Living(Steps):
     @step(
         "renewing",
         "money",
-        when=(exists("invoice", status="open"),),
+        when=(lambda self: self.opened,),
         gap=gaps,
         n=which,
         status=st.sampled_from(["void", "uncollectible"]),
     )
     def an_invoice_is_closed(self, gap: int, n: int, status: str) -> None:
-        self.act("invoice", n, gap, lambda i: invoices.close_invoice(self.store, i, status))
+        self.act_on(self.opened, n, gap, lambda i: invoices.close_invoice(self.store, i, status))
 
     @step("renewing", "pauses", "money", when=(exists("invoice", status="draft"),), gap=gaps, n=which, card=cards)
     def a_draft_is_finalized(self, gap: int, n: int, card: str) -> None:

@@ -31,20 +31,23 @@ class Money(Steps):
                 [invoices.finalize(self.store, invoice)], 0, gap, lambda i: collecting.pay_invoice(self.store, i, card)
             )
 
-    @step("money", when=(exists("invoice", status="open"),), gap=gaps, n=which, amount=st.integers(1, 9000))
+    @step("money", when=(lambda self: self.opened,), gap=gaps, n=which, amount=st.integers(1, 9000))
     def a_part_is_paid_outside_stripe(self, gap: int, n: int, amount: int) -> None:
-        self.act("invoice", n, gap, lambda i: collecting.pay_part(self.store, i, amount))
+        self.act_on(self.opened, n, gap, lambda i: collecting.pay_part(self.store, i, amount))
 
-    @step("money", when=(exists("invoice", status="open"),), gap=gaps, n=which)
+    @step("money", when=(lambda self: self.opened,), gap=gaps, n=which)
     def an_invoice_is_paid_outside_stripe(self, gap: int, n: int) -> None:
-        self.act("invoice", n, gap, lambda i: collecting.pay_out_of_band(self.store, i))
+        self.act_on(self.opened, n, gap, lambda i: collecting.pay_out_of_band(self.store, i))
 
-    @step(when=(exists("payment_intent", status="requires_action"),), gap=gaps, n=which, paid=st.booleans())
+    @step(when=(lambda self: self.waiting,), gap=gaps, n=which, paid=st.booleans())
     def the_customer_answers_its_bank(self, gap: int, n: int, paid: bool) -> None:
         """Renewals, one-off invoices and own invoices. At a checkout, the answer also moves the session on."""
+        self.act_on(self.waiting, n, gap, lambda i: collecting.answer_intent(self.store, i, paid=paid))
+
+    @property
+    def waiting(self) -> list[Object]:
         sessions = self.unconfirmed()
-        waiting = [i for i in self.store.all("payment_intent", status="requires_action") if i["id"] not in sessions]
-        self.act_on(waiting, n, gap, lambda i: collecting.answer_intent(self.store, i, paid=paid))
+        return [i for i in self.store.all("payment_intent", status="requires_action") if i["id"] not in sessions]
 
     # -- holds
 
@@ -105,7 +108,7 @@ class Money(Steps):
 
     @step(when=(exists("refund", status="succeeded"),), gap=gaps, n=which)
     def a_refund_comes_back(self, gap: int, n: int) -> None:
-        self.act("refund", n, gap, lambda r: payments.fail_refund(self.store, r))
+        self.act_on(self.store.all("refund", status="succeeded"), n, gap, lambda r: payments.fail_refund(self.store, r))
 
     @step(when=(exists("dispute"),), gap=gaps, n=which, how=st.sampled_from(["won", "lost", "escalate", "review"]))
     def the_bank_decides(self, gap: int, n: int, how: str) -> None:
@@ -122,10 +125,11 @@ class Money(Steps):
 
     # -- the platform's own invoices
 
-    @step("money", when=(lambda self: self.payable_by_card(),), gap=gaps, n=which, card=cards)
+    @step("money", when=(lambda self: self.payable_by_card,), gap=gaps, n=which, card=cards)
     def the_tenant_pays_by_card(self, gap: int, n: int, card: str) -> None:
-        self.act_on(self.payable_by_card(), n, gap, lambda i: collecting.confirm_intent(self.store, i, card))
+        self.act_on(self.payable_by_card, n, gap, lambda i: collecting.confirm_intent(self.store, i, card))
 
+    @property
     def payable_by_card(self) -> list[Object]:
         """The PaymentIntents of own invoices. Other rules pay the invoices of Stripe."""
         mine = [i for i in self.store.all("payment_intent") if "invoiceId" in i["metadata"]]
