@@ -204,7 +204,7 @@ class Platform(Steps):
         self.collect()
         known = self.undelivered + self.delivered
         event = known[n % len(known)]
-        kept = event["created"] > self.store.now() - lists.KEPT_DAYS * DAY
+        kept = event["created"] >= self.store.now() - lists.KEPT_DAYS * DAY
         path = f"/stripe/events/{event['id']}"
         self.ask(
             chance, broken, "POST", f"{path}/replay", tenant=None, admin=True, expected=(200,) if kept else (404, 409)
