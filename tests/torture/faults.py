@@ -3,11 +3,13 @@
 Each call waits for its turn from the scheduler, and may suffer a fault of the task.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
 import stripe
@@ -15,9 +17,15 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from billing import errors
-from tests.torture.scheduler import Fault, Killed, current
+from tests.torture import coverage
+from tests.torture.scheduler import Fault, Killed, Task, current
 
 figures: Counter[str] = Counter()
+
+UNHURRIED: Final = 1800.0  # seconds of every invocation; a slow machine must not look like a fault
+
+# The folder of the function that runs now.
+function: ContextVar[str] = ContextVar("function", default="")
 
 # Makes the next call to the stand-in fail. The harness sets this function.
 fail: Callable[[int], Any] = print
@@ -36,8 +44,30 @@ def installed() -> Iterator[None]:
         patch.object(BaseClient, "_make_api_call", _dynamodb(BaseClient._make_api_call)),  # type: ignore[attr-defined]
         patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
         patch.object(stripe.HTTPClient, "_sleep_time_seconds", lambda *_, **__: 0),
+        patch.object(time, "monotonic", _own_clock(time.monotonic)),
     ):
         yield
+
+
+def _own_clock(monotonic: Callable[[], float]) -> Callable[[], float]:
+    """Each task has a clock of its own, which a slow call moves."""
+
+    def read() -> float:
+        task = current.get()
+        return monotonic() + (task.slept if task else 0.0)
+
+    return read
+
+
+def _fault_of(task: Task, call: str) -> Fault | None:
+    """Waits for the task's turn. A fault that is only a matter of time takes effect here."""
+    fault = task.at_call()
+    coverage.called(function.get(), call, fault)
+    if fault is Fault.TIME_OVER:
+        task.slept = UNHURRIED - 1
+        figures[fault] += 1
+        return None
+    return fault
 
 
 def _dynamodb(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +75,7 @@ def _dynamodb(call: Callable[..., Any]) -> Callable[..., Any]:
         task = current.get()
         if task is None or client.meta.service_model.service_name != "dynamodb":
             return call(client, operation, params)
-        fault = task.at_call()
+        fault = _fault_of(task, operation)
         figures["DynamoDB calls"] += 1
         if fault is None:
             return call(client, operation, params)
@@ -80,7 +110,7 @@ def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
         task = current.get()
         if task is None:
             return request(http, method, url, *more, **named)
-        fault = task.at_call()
+        fault = _fault_of(task, coverage.stripe_call(method, url))
         figures["Stripe calls"] += 1
         if fault is None:
             return request(http, method, url, *more, **named)

@@ -7,8 +7,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -34,15 +35,16 @@ from local.stack import Quiet
 from local.stripe.account import Account
 from local.stripe.api.catalogue import recurring
 from local.stripe.engine import store as ids
-from local.stripe.engine.store import Store
+from local.stripe.engine.store import Clock, Object, Store
 from local.stripe.server import StripeServer
 from tests.torture import faults
 from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
 
+PRICES: Final = {"price_small": 4900, "price_big": 9900, "price_add_on": 700, "price_seat": 300}  # in minor units
 START: Final = 1_795_435_200.0  # start of every history in Unix seconds; the platform and Stripe use only this clock
-UNHURRIED: Final = 600.0  # in seconds; a slow machine must not look like a fault
 PLANS: Final = {"price_small": "plan-small", "price_big": "plan-big"}
-ADD_ON: Final = "price_add_on"  # a price that is no plan's
+WRITES_AT_ONCE: Final = 25  # DynamoDB's limit of one call
+ADD_ONS: Final = ("price_add_on", "price_seat")  # prices that are no plan's
 
 
 class Ids(random.Random):
@@ -54,6 +56,55 @@ class Ids(random.Random):
 
     def choices(self, *arguments: Any, **options: Any) -> list[Any]:
         return [f"h{self._number}x", *super().choices(*arguments, **options)]
+
+
+class HarnessClock(Clock):
+    """Uses the time of the harness, which moves only when a step moves it."""
+
+    def __init__(self, harness: "Harness") -> None:
+        super().__init__()
+        self._harness = harness
+
+    def __call__(self) -> float:
+        return self._harness.time
+
+    def move_to(self, moment: float) -> None:
+        self._harness.time = max(self._harness.time, moment)
+
+
+class View:
+    """Shows only the objects that `mine` accepts, to those who expect a Stripe account with one customer."""
+
+    def __init__(self, store: Store, mine: Callable[[Object], bool]) -> None:
+        self._store = store
+        self._mine = mine
+
+    def all(self, kind: str, **filters: Any) -> list[Object]:
+        found = self._store.all(kind, **filters)
+        return found if kind == "event" else [obj for obj in found if self._mine(self._owned(obj))]
+
+    def get(self, kind: str, object_id: str) -> Object:
+        return self._store.get(kind, object_id)
+
+    def _owned(self, stripe_object: Object) -> Object:
+        """The object that names the customer."""
+        if stripe_object["object"] == "invoice_payment":
+            return self._store.get("invoice", stripe_object["invoice"])
+        if stripe_object["object"] in ("refund", "dispute"):
+            return self._store.get("charge", stripe_object["charge"])
+        return stripe_object
+
+
+class CountedWorld(World):
+    """Says which function runs, for the counts of its calls."""
+
+    def run(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
+        token = faults.function.set(name)
+        faults.figures["invocations"] += 1
+        try:
+            return super().run(name, event)
+        finally:
+            faults.function.reset(token)
 
 
 class Streams:
@@ -85,19 +136,37 @@ class Harness:
         self.world = world
         self.streams = streams
         self.time = START
+        self.clock = HarnessClock(self)
+        self.tenant = ""  # of the present history
+        keys_of_plans = [items.dump(keys.plan(plan)._asdict()) for plan in PLANS.values()]
+        found = [world.table.client.get_item(TableName=template.TABLE_NAME, Key=key) for key in keys_of_plans]
+        self.plans = [answer["Item"] for answer in found]  # as DynamoDB has them
 
     def new_history(self, number: int) -> Store:
         """Returns a Stripe account that has only the prices. A repeated history gets the same ids in the same order."""
         ids.chance = Ids(number)
         self.time = START
-        store = Store(lambda _: None, lambda: self.time)
+        store = Store(lambda _: None, self.clock)
         self.world.stripe.replace_store(store)
-        never_reconciled = items.dump({"PK": keys.progress().PK, "SK": keys.progress().SK})
-        self.world.table.client.delete_item(TableName=template.TABLE_NAME, Key=never_reconciled)
-        for price_id in (*PLANS, ADD_ON):
+        self._forget_earlier()
+        self.tenant = f"t{number}"
+        for price_id, amount in PRICES.items():
             values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"}
-            store.create("price", id=price_id, product="prod_1", unit_amount=4900, **values)
+            store.create("price", id=price_id, product="prod_1", unit_amount=amount, **values)
         return store
+
+    def _forget_earlier(self) -> None:
+        """Deletes what the history before left for those who go through the whole table, such as the sweep.
+
+        The plans are as they were at first.
+        """
+        names = ("PK", "SK")
+        left = [{name: items.dump(item)[name] for name in names} for item in self.account(self.tenant).values()]
+        left.append(items.dump(keys.progress()._asdict()))
+        writes: list[Any] = [{"DeleteRequest": {"Key": key}} for key in left]
+        writes += [{"PutRequest": {"Item": plan}} for plan in self.plans]
+        for some in batched(writes, WRITES_AT_ONCE, strict=False):
+            self.world.table.client.batch_write_item(RequestItems={template.TABLE_NAME: [*some]})
 
     def account(self, tenant_id: str) -> dict[str, items.Item]:
         """Maps ids to items, for everything that belongs to the tenant."""
@@ -164,11 +233,17 @@ def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: st
     table = Table(client, template.TABLE_NAME)
     for price_id, plan_id in PLANS.items():
         plan = Plan(
-            plan_id=plan_id, stripe_price_id=price_id, name=plan_id, amount=4900, currency="usd", interval="month"
+            plan_id=plan_id,
+            stripe_price_id=price_id,
+            name=plan_id,
+            amount=PRICES[price_id],
+            currency="usd",
+            interval="month",
         )
         table.write([plan], [Pointer(StripeId(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
     faults.fail = account.fail
-    harness = Harness(World(account, table, "", stripe_url, functions, timeout=3 * UNHURRIED), Streams(streams, arn))
+    world = CountedWorld(account, table, "", stripe_url, functions, timeout=faults.UNHURRIED)
+    harness = Harness(world, Streams(streams, arn))
     stack.enter_context(patch.object(clock, "seconds", lambda: int(harness.time)))
     return harness

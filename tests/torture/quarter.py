@@ -15,7 +15,7 @@ from billing.replica.effects import EFFECTS
 from local.stripe.api import checkout as api_checkout
 from local.stripe.engine import checkout, collecting, payments, periods, subscriptions, timetravel
 from local.stripe.engine.cards import BANK
-from local.stripe.engine.store import Clock, Object
+from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.torture import judge, model
 from tests.torture.harness import PLANS, Harness, running
@@ -27,27 +27,12 @@ LATE_DAYS: Final = 3
 DAY: Final = 24 * 3600
 
 
-class HarnessClock(Clock):
-    """Uses the time of the harness, which moves only when a step moves it."""
-
-    def __init__(self, harness: Harness) -> None:
-        super().__init__()
-        self._harness = harness
-
-    def __call__(self) -> float:
-        return self._harness.time
-
-    def move_to(self, moment: float) -> None:
-        self._harness.time = max(self._harness.time, moment)
-
-
 class Quarter:
     def __init__(self, harness: Harness, tenants: int, seed: int) -> None:
         self.harness = harness
         self.chance = random.Random(seed)
         self.store = harness.new_history(1)
-        self.clock = HarnessClock(harness)
-        self.store.clock = self.clock
+        self.clock = harness.clock
         self.tenants = [f"q{n}" for n in range(tenants)]
         self.own: dict[str, dict[str, int]] = {tenant: {} for tenant in self.tenants}
         self.on_the_way: list[tuple[int, Object]] = []

@@ -23,6 +23,7 @@ class Fault(StrEnum):
     ERROR_AFTER = "error after"
     THROTTLED = "throttled"
     CONFLICT = "conflict or answered 5xx"
+    TIME_OVER = "no time left"  # the call took so long that the invocation has a second left
 
 
 class Killed(BaseException):
@@ -31,7 +32,10 @@ class Killed(BaseException):
 
 @dataclass
 class Task:
-    """One invocation. `faults` maps the number of a call to the fault that happens at that call."""
+    """One invocation. `faults` maps the number of a call to the fault that happens at that call.
+
+    `slept`: the seconds by which this invocation's clock is ahead of the machine's, because its calls were slow.
+    """
 
     run: Callable[[], Any]
     faults: dict[int, Fault] = field(default_factory=dict)
@@ -39,6 +43,7 @@ class Task:
     error: BaseException | None = None
     killed: bool = False
     calls: int = 0
+    slept: float = 0.0
     done: bool = False
     _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))

@@ -1,6 +1,11 @@
 """Runs a few histories. `make torture N=…` runs as many as you like."""
 
+import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +41,27 @@ def test_histories_end_well(seed: int) -> None:
     for name in ("crashes", "races", "fetches", "DynamoDB: ", "Stripe: "):
         happened = sum(count for figure, count in figures.items() if figure.startswith(name))
         assert happened, f"no {name}: the adversary did nothing"
+
+
+def command(folder: Path) -> list[str]:
+    asked = ["4", "--block", "2", "--workers", "1", "--seed", "20261127", "--folder", str(folder)]
+    return [sys.executable, "-W", "ignore", "-m", "tests.torture", *asked]
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    [file] = folder.glob("*.json")
+    found: dict[str, Any] = json.loads(file.read_text())
+    return {number: block | {"seconds": 0} for number, block in found["blocks"].items()}
+
+
+def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
+    """Its result is the same as that of a run that nobody stopped."""
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    with subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        next(line for line in killed.stdout if "block 0 is done" in line)
+        killed.kill()
+    assert [*kept(tmp_path / "killed")] == ["0"]
+    resumed = subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True, text=True)
+    assert "goes on: 1 of 2 blocks are done" in resumed.stdout
+    assert kept(tmp_path / "killed") == kept(tmp_path / "whole")

@@ -28,6 +28,11 @@ def advance(store: Store, clock: Clock, seconds: float) -> int:
     return happened
 
 
+def next_due(store: Store) -> int | None:
+    """The moment of what is due next, in seconds since the epoch. None: nothing is."""
+    return min((moment for moment, _ in _due(store)), default=None)
+
+
 def _due(store: Store) -> Iterator[Due]:
     for session in store.all("checkout.session", status="open"):
         yield session["expires_at"], _on(checkout.expire_checkout, store, session)
