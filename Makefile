@@ -66,7 +66,7 @@ test: setup ## All tests, some eight minutes (what is not there for some of them
 pictures: setup ## The pictures of the README, by the tests that use the pages in Chromium
 	@PICTURES=docs/images $(BIN)/pytest tests/e2e/browser
 
-torture: setup ## Attacks the webhook and the endpoints: make torture N=1000, or with SEED=… again; WORKERS=3
+torture: setup ## Attacks the webhook and the endpoints: make torture N=1000; with its SEED=… again, or further if it was stopped; WORKERS=3
 	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
 orders: setup ## Every order of the deliveries of short histories, as graphs of states: make orders, or HISTORY=renewal

@@ -20,7 +20,7 @@ from typing import Any
 from tests.torture import coverage
 from tests.torture.faults import figures
 from tests.torture.machine import Life
-from tests.torture.progress import BLOCK, FOLDER, Progress, seed_of, sizes
+from tests.torture.progress import BLOCK, FOLDER, Progress, code, seed_of, sizes
 from tests.torture.run import torture
 
 RULES = [step.name for step in Life.steps()]
@@ -30,9 +30,10 @@ def child(histories: int, seed: int) -> None:
     """Runs one block and prints what it did, as one line of JSON."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     began = time.monotonic()
+    done = {"histories": histories, "code": code()}
     torture(histories, seed)
-    counts = {"figures": figures, "coverage": coverage.seen}
-    print(json.dumps({"histories": histories, "seconds": round(time.monotonic() - began), **counts}), flush=True)
+    done |= {"seconds": round(time.monotonic() - began), "figures": figures, "coverage": coverage.seen}
+    print(json.dumps(done), flush=True)
 
 
 def _end_with_parent() -> None:
@@ -78,7 +79,8 @@ class Run:
     def _run_block(self, number: int) -> None:
         result = _result_of(self.progress.sizes[number], seed_of(self.seed, number))
         with self._lock:
-            if result is None:
+            if result is None or result["code"] != self.progress.code:
+                print(f"  block {number} failed" if result is None else "  STOPPED: the code has changed", flush=True)
                 self.failed.append(number)
                 return
             self.progress.add(number, result)

@@ -21,6 +21,7 @@ from tests.torture.faults import figures
 from tests.torture.harness import PLANS
 from tests.torture.steps.base import THEMES
 from tests.torture.steps.buying import Buying
+from tests.torture.steps.callers import Callers
 from tests.torture.steps.customers import Customers
 from tests.torture.steps.living import Living
 from tests.torture.steps.money import Money
@@ -30,7 +31,7 @@ ROUNDS = 5
 _numbers = itertools.count(1)
 
 
-class Life(Buying, Living, Money, Customers):
+class Life(Buying, Living, Money, Customers, Callers):
     @initialize(
         themes=st.sets(st.sampled_from(THEMES), min_size=1, max_size=3),
         known=st.booleans(),

@@ -52,7 +52,8 @@ class Progress:
 
     def __init__(self, seed: int, sizes: list[int], folder: Path) -> None:
         self.sizes = sizes
-        self.path = folder / f"{seed}-{code()}.json"
+        self.code = code()
+        self.path = folder / f"{seed}-{self.code}.json"
         self.others = sorted(set(folder.glob(f"{seed}-*.json")) - {self.path})
         self.content: dict[str, Any] = {"seed": seed, "commit": _commit(), "blocks": {}}
         if self.path.exists():

@@ -168,6 +168,8 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
     store.emit("invoice.paid", invoice)
     if not out_of_band:
         store.emit("invoice.payment_succeeded", invoice)
+    if invoice["amount_overpaid"]:  # https://docs.stripe.com/api/events/types#event_types-invoice.overpaid
+        store.emit("invoice.overpaid", invoice)
     if payment:
         paid = {"canceled_at": None, "paid_at": store.now()}
         payment |= {"status": "paid", "amount_paid": payment["amount_requested"], "status_transitions": paid}

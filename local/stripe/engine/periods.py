@@ -70,12 +70,16 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
 
 
 def close_if_paused(store: Store, invoice: Object) -> bool:
-    """Voids an invoice, or marks it as uncollectible, if the collection of its subscription is paused so."""
+    """Voids an invoice, or marks it as uncollectible, if the collection of its subscription is paused so.
+
+    A draft that was made before the collection was paused with `keep_as_draft` is charged as ever.
+    https://docs.stripe.com/billing/subscriptions/pause-payment
+    """
     subscription = invoices.subscription_of(store, invoice)
     pause = subscription and subscription["pause_collection"]
-    if not pause or invoice["status"] != "open":
+    ends = {"void": "void", "mark_uncollectible": "uncollectible"}.get(pause["behavior"]) if pause else None
+    if ends is None or invoice["status"] != "open":
         return False
-    ends = {"void": "void", "mark_uncollectible": "uncollectible"}[pause["behavior"]]
     invoices.close_invoice(store, invoice, ends)
     return True
 

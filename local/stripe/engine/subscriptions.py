@@ -72,10 +72,14 @@ def saved_method(store: Store, subscription: Object) -> str | None:
 
 
 def set_status(store: Store, subscription: Object, status: str) -> Object:
-    """Sets the status that Stripe's settings or a person at Stripe choose: paused, unpaid, active again."""
+    """Sets the status that Stripe's settings or a person at Stripe choose: paused, unpaid, active again.
+
+    https://docs.stripe.com/api/events/types#event_types-customer.subscription.resumed
+    """
     check_live(subscription)
-    subscription["status"] = status
-    store.emit(f"customer.subscription.{'paused' if status == 'paused' else 'updated'}", subscription)
+    before, subscription["status"] = subscription["status"], status
+    happened = "paused" if status == "paused" else "resumed" if before == "paused" else "updated"
+    store.emit(f"customer.subscription.{happened}", subscription)
     return subscription
 
 
