@@ -56,7 +56,7 @@ class DynamoDBLocal:
     def __init__(self, folder: Path, port: int) -> None:
         emulator = fetch(folder)
         java = shutil.which("java") or "java"
-        # It lives for minutes: compiling its code well costs more than it gains (two thirds of its time, measured).
+        # It lives for minutes: compiling its code well costs more than it gains (two thirds of its time).
         command = [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command += ["-Djava.library.path=./DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"]
         self.url = f"http://127.0.0.1:{port}"

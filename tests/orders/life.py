@@ -18,7 +18,7 @@ from local.stripe.engine import store as ids
 from local.stripe.engine.store import Object, Store
 from tests.orders import shapes
 from tests.orders.stage import START, Moment, Stage, frozen
-from tests.torture.harness import ADD_ON, PLANS, Ids
+from tests.torture.harness import ADD_ONS, PLANS, Ids
 
 TENANT: Final = "t1"
 CUSTOMER: Final = "cus_t1"
@@ -68,7 +68,7 @@ class Life:
                 trial_days=_DAYS.get(price, 0),
             )
             self.stage.world.table.write([made], [Pointer(StripeId(price), plan_id=plan)])
-        for price in (*SOLD, ADD_ON):
+        for price in (*SOLD, *ADD_ONS):
             values = {"recurring": recurring(), "type": "recurring", "active": True, "currency": "usd"}
             self.store.create("price", id=price, product="prod_1", unit_amount=4900, **values)
 

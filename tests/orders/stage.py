@@ -34,7 +34,8 @@ from local.stripe.engine import store as ids
 from local.stripe.engine.store import Object, Store
 from local.stripe.server import StripeServer
 from tests.orders.memory import Memory
-from tests.torture.harness import START, UNHURRIED, Ids
+from tests.torture.faults import UNHURRIED
+from tests.torture.harness import START, Ids
 from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
 
 type Answered = tuple[bytes, int, Mapping[str, str]]
@@ -136,9 +137,7 @@ def staged(client: Callable[[Memory], Any] = lambda memory: memory) -> Iterator[
         stack.callback(logger.setLevel, logging.INFO)
         bootstrap.reset()
         stack.callback(bootstrap.reset)
-        stage.world = World(
-            stage.account, Table(table, template.TABLE_NAME), "", _STRIPE, functions, timeout=3 * UNHURRIED
-        )
+        stage.world = World(stage.account, Table(table, template.TABLE_NAME), "", _STRIPE, functions, timeout=UNHURRIED)
         yield stage
 
 
