@@ -41,7 +41,7 @@ def complete_checkout(
 def refuse_checkout(store: Store, session: Object) -> None:
     """The customer's bank asked for a confirmation and did not get it."""
     begun = _begun(store, session)
-    intent = begun and invoices.intent_of(store, store.get("invoice", begun["latest_invoice"]))
+    intent = begun and invoices.intent_of(store, store.get("invoice", session["_first_invoice"]))
     if intent and intent["status"] == "requires_action":
         collecting.answer_intent(store, intent, paid=False)
 
@@ -67,9 +67,9 @@ def _customer(store: Store, session: Object) -> str:
 
 
 def _begun(store: Store, session: Object) -> Object | None:
-    """The subscription that an earlier try of this session has made, if it can still be paid."""
+    """The subscription that an earlier try of this session made, if it did not end. Perhaps it is paid by now."""
     made = store.find(session.get("_begun", ""))
-    return made if made and made["status"] == "incomplete" else None
+    return made if made and made["status"] not in subscriptions.ENDED else None
 
 
 def _begin(store: Store, session: Object) -> Object:
@@ -78,20 +78,22 @@ def _begin(store: Store, session: Object) -> Object:
     free = trial_days(session) > 0
     if not free:
         made["status"] = "incomplete"
-    session["_begun"] = made["id"]
     draft = invoices.create_draft(
         store, session["customer"], "subscription_create", made, "free" if free else "charged"
     )
     subscriptions.tell_created(store, made)
     invoices.finalize(store, draft)
+    session |= {"_begun": made["id"], "_first_invoice": draft["id"]}
     return made
 
 
 def _pay_first(store: Store, session: Object, made: Object, method: str, *, confirmed: bool) -> Object:
-    invoice = store.get("invoice", made["latest_invoice"])
+    """Nothing is charged if the invoice was paid elsewhere, such as on its own page."""
+    invoice = store.get("invoice", session["_first_invoice"])
+    invoices.check_status(invoice, "open", "uncollectible", "paid")
     intent = invoices.intent_of(store, invoice)
     saved = payments.payment_method(store, method, session["customer"])
-    if intent is None or intent["status"] != "requires_action" or not confirmed:
+    if invoice["status"] != "paid" and not (confirmed and intent and intent["status"] == "requires_action"):
         collecting.pay_invoice(store, invoice, saved["id"])
     if intent and intent["status"] == "requires_action":
         if not confirmed:

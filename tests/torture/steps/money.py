@@ -41,13 +41,12 @@ class Money(Steps):
 
     @step(when=(lambda self: self.waiting,), gap=gaps, n=which, paid=st.booleans())
     def the_customer_answers_its_bank(self, gap: int, n: int, paid: bool) -> None:
-        """Renewals, one-off invoices and own invoices. At a checkout, the answer also moves the session on."""
+        """Of a renewal, a one-off invoice, an own invoice, or a first payment outside its session."""
         self.act_on(self.waiting, n, gap, lambda i: collecting.answer_intent(self.store, i, paid=paid))
 
     @property
     def waiting(self) -> list[Object]:
-        sessions = self.unconfirmed()
-        return [i for i in self.store.all("payment_intent", status="requires_action") if i["id"] not in sessions]
+        return self.store.all("payment_intent", status="requires_action")
 
     # -- holds
 
