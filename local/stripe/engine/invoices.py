@@ -162,7 +162,10 @@ def method_of(store: Store, invoice: Object) -> str | None:
 
 
 def close_invoice(store: Store, invoice: Object, status: str) -> Object:
-    """`status`: void or uncollectible."""
+    """`status`: void or uncollectible. "Voiding an invoice will cancel the PaymentIntent", which may be canceled already.
+
+    https://docs.stripe.com/api/invoices/object?api-version=2025-02-24.acacia#invoice_object-payment_intent
+    """
     check_status(invoice, "open", "uncollectible")
     intent = intent_of(store, invoice)
     if intent and intent["status"] == "processing":
@@ -171,6 +174,11 @@ def close_invoice(store: Store, invoice: Object, status: str) -> Object:
     name = {"void": "voided_at", "uncollectible": "marked_uncollectible_at"}[status]
     invoice["status_transitions"][name] = store.now()
     store.emit({"void": "invoice.voided", "uncollectible": "invoice.marked_uncollectible"}[status], invoice)
+    if status == "void":
+        if intent and intent["status"] in payments.CONFIRMABLE:
+            payments.cancel_intent(store, intent)
+        for payment in store.all("invoice_payment", invoice=invoice["id"], status="open"):
+            payment["status"] = "canceled"
     return invoice
 
 
