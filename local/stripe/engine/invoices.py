@@ -162,7 +162,7 @@ def method_of(store: Store, invoice: Object) -> str | None:
 
 
 def close_invoice(store: Store, invoice: Object, status: str) -> Object:
-    """`status`: void or uncollectible. "Voiding an invoice will cancel the PaymentIntent", which may be canceled already.
+    """`status`: void or uncollectible. "Voiding an invoice will cancel the PaymentIntent":
 
     https://docs.stripe.com/api/invoices/object?api-version=2025-02-24.acacia#invoice_object-payment_intent
     """
