@@ -34,7 +34,7 @@ def of_response(method: str, path: str, status: int, body: Any) -> list[str]:
     The tests with Stripe's CLI check such paths, because the CLI calls them.
     """
     for template, operations in _paths():
-        if template.fullmatch(path):
+        if template.fullmatch(path) and method.lower() in operations:
             answers = operations[method.lower()]["responses"]
             schema = answers.get(str(status), answers["default"])["content"]["application/json"]["schema"]
             return [f"{method} {path}: {finding}" for finding in findings(body, schema)]
@@ -102,7 +102,7 @@ class Watched:
 
         body = b"".join(self._app(environ, started))
         path = environ["PATH_INFO"]
-        if path.startswith("/v1/"):
+        if path.startswith("/v1/") and environ["REQUEST_METHOD"] != "HEAD":  # its answers have no body
             self.answers += 1
             self.findings += of_response(environ["REQUEST_METHOD"], path, int(statuses[0][:3]), json.loads(body))
         return iter([body])

@@ -1,16 +1,27 @@
 """One Stripe account of the stand-in: its objects, its time, its webhooks, and its requested failures."""
 
+from dataclasses import dataclass
 from threading import RLock
 
 from local.stripe.engine.store import Clock, Object, Store
 from local.stripe.webhooks import Webhooks
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one request. `request` is its path and its parameters as JSON."""
+
+    request: str
+    request_id: str
+    status: int
+    body: Object
+
+
 class Account:
     """Code that reads or changes the objects must hold `lock`.
 
     `calls` has (method, path) of each API call, in order.
-    `answers` maps an idempotency key to its request, the status and the body of the answer.
+    `answers` maps an idempotency key to the first answer under it.
     """
 
     def __init__(self, api_key: str, public_url: str = "http://127.0.0.1:12111") -> None:
@@ -20,11 +31,12 @@ class Account:
         self.webhooks = Webhooks()
         self.clock = Clock()
         self.store = Store(self.webhooks.send, self.clock)
+        self.store.resend = self.webhooks.deliver
         self.public_url = public_url
         self.lock = RLock()
         self.calls: list[tuple[str, str]] = []
         self.failures: list[Object] = []
-        self.answers: dict[str, tuple[str, int, Object]] = {}
+        self.answers: dict[str, Answer] = {}
 
     @property
     def public_url(self) -> str:
@@ -37,6 +49,7 @@ class Account:
     def replace_store(self, store: Store) -> None:
         """Starts again with the objects of `store`, and forgets the answers to idempotency keys."""
         self.store = store
+        self.store.resend = self.webhooks.deliver
         self.answers.clear()
 
     def fail(self, status: int = 0, count: int = 1, seconds: float = 0, path: str = "/") -> Object:

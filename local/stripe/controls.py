@@ -13,7 +13,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from local.stripe.account import Account
-from local.stripe.engine import checkout, collecting, payments, periods, subscriptions, timetravel
+from local.stripe.engine import checkout, collecting, payments, periods, setups, subscriptions, timetravel
 from local.stripe.engine.cards import BANK
 from local.stripe.engine.store import DAY, Object, shown
 from local.stripe.errors import ApiError, invalid
@@ -35,6 +35,7 @@ _ROUTES: Final = (
     ("POST", "subscriptions/<id>/renew", "renew"),
     ("POST", "subscriptions/<id>/status", "status"),
     ("POST", "payment_intents/<id>/answer", "answer_intent"),
+    ("POST", "setup_intents/<id>/answer", "answer_setup"),
     ("POST", "charges/<id>/dispute", "dispute"),
     ("POST", "disputes/<id>/escalate", "escalate"),
     ("POST", "disputes/<id>/close", "close_dispute"),
@@ -95,6 +96,10 @@ class Controls:
     def answer_intent(self, form: Form, id: str) -> Object:
         store = self._account.store
         return collecting.answer_intent(store, store.get("payment_intent", id), paid=_paid(form))
+
+    def answer_setup(self, form: Form, id: str) -> Object:
+        store = self._account.store
+        return setups.answer(store, store.get("setup_intent", id), accepted=_paid(form))
 
     def dispute(self, form: Form, id: str) -> Object:
         """With `inquiry=true` the bank only asks."""

@@ -6,14 +6,17 @@ The repository has a compressed copy, so that nobody has to fetch it: `openapi/`
 import functools
 import json
 import lzma
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+
+from local.stripe import patch
 
 type Schema = dict[str, Any]
 
 PATH: Final = Path(__file__).resolve().parent / "openapi" / "spec3.json.xz"
 
-FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = patch.FORM
 
 # The document says that these fields may be null. But Stripe leaves them out unless they are expanded or set.
 _LEFT_OUT: Final = {
@@ -38,10 +41,16 @@ _ALWAYS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-@functools.cache
-def load() -> Schema:
+def published() -> Schema:
+    """The document as Stripe published it."""
     document: Schema = json.loads(lzma.decompress(PATH.read_bytes()))
     return document
+
+
+@functools.cache
+def load() -> Schema:
+    """The document in the API version of the pinned stripe-python."""
+    return patch.applied(published(), patch.load())
 
 
 def resolve(schema: Schema) -> Schema:
@@ -53,17 +62,18 @@ def resolve(schema: Schema) -> Schema:
 
 
 @functools.cache
-def parameters(method: str, path: str) -> Schema:
+def parameters(method: str, path: str, *, newest: bool = True) -> Schema:
     """The parameters of an operation as the schema of one object.
 
-    `path` is the path in the document: `/v1/invoices/{invoice}`.
+    `path` is the path in the document: `/v1/invoices/{invoice}`. `newest`: without those that the SDK's version of the
+    API removed.
     """
     operation = load()["paths"][path][method.lower()]
     body = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
     queries = [p for p in operation.get("parameters", []) if p["in"] == "query"]
     properties = {p["name"]: p["schema"] for p in queries} | body.get("properties", {})
-    if "api_version" in properties:  # the SDK uses a later version than the document knows; see `versions`
-        properties["api_version"] = {"type": "string"}
+    for name in patch.load()["removed"].get(f"{method} {path}", ()) if newest else ():
+        del properties[name]
     return {
         "type": "object",
         "properties": properties,
@@ -80,17 +90,34 @@ def versions() -> list[str]:
 
 
 @functools.cache
-def expandable(kind: str) -> frozenset[str]:
-    return frozenset(load()["components"]["schemas"].get(kind, {}).get("x-expandableFields", ()))
+def expands(method: str, path: str, property_path: str) -> bool:
+    """Whether the answer of this operation has the property, `data.customer`, and the document says that it expands."""
+    schemas = [load()["paths"][path][method.lower()]["responses"]["200"]["content"]["application/json"]["schema"]]
+    for step in property_path.split("."):
+        met = [one for schema in schemas for one in _alternatives(schema)]
+        schemas = [one["properties"][step] for one in met if step in one.get("x-expandableFields", ())]
+    return bool(schemas)
+
+
+def _alternatives(schema: Schema) -> Iterator[Schema]:
+    """All schemas that an object here may have: those of a list's items, and of what an id is expanded to."""
+    schema = resolve(schema)
+    inner = schema.get("anyOf", []) + schema.get("x-expansionResources", {}).get("oneOf", [])
+    if schema.get("type") == "array":
+        inner = [schema["items"]]
+    yield schema
+    for one in inner:
+        yield from _alternatives(one)
 
 
 @functools.cache
 def shape(kind: str) -> str:
     """An object of this kind as JSON. Every required or nullable field has its empty value."""
     schema = load()["components"]["schemas"][kind]
+    left_out = _LEFT_OUT.get(kind, set()) | patch.load()["added"].get(kind, {}).keys()
     fields = {name: _empty(schema["properties"][name]) for name in schema.get("required", [])}
     for name, field in schema["properties"].items():
-        if field.get("nullable") and name not in _LEFT_OUT.get(kind, ()):
+        if field.get("nullable") and name not in left_out:
             fields[name] = None
     fields |= _ALWAYS.get(kind, {}) | ({"metadata": {}} if "metadata" in schema["properties"] else {})
     ordered = {name: fields[name] for name in ["id", "object", *sorted(fields)] if name in fields}

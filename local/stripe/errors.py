@@ -23,5 +23,6 @@ def invalid(message: str, param: str | None = None, **more: Any) -> ApiError:
 
 def declined(intent: dict[str, Any]) -> ApiError:
     error = intent["last_payment_error"]
-    more = {"code": error["code"], "decline_code": error["decline_code"], "payment_intent": intent}
+    more = {name: error[name] for name in ("code", "decline_code", "param") if name in error}
+    more["payment_intent"] = intent
     return ApiError(402, "card_error", error["message"], **more)

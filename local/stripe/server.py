@@ -5,9 +5,9 @@ Stripe (`local/stripe/controls.py`). All other paths are the pages that a custom
 """
 
 import json
-import re
-import secrets
+import random
 import socket
+import string
 import time
 from collections.abc import Callable, Iterable
 from functools import cache, partial
@@ -19,10 +19,9 @@ from werkzeug.http import http_date
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from local.stripe import check, document
-from local.stripe.account import Account
-from local.stripe.api import checkout_confirmation, forms, resources
-from local.stripe.api.expansion import expanded
+from local.stripe import check, document, limits
+from local.stripe.account import Account, Answer
+from local.stripe.api import checkout_confirmation, expansion, forms, resources
 from local.stripe.controls import Controls
 from local.stripe.engine.objects import Operation
 from local.stripe.engine.store import API_VERSION, Object
@@ -32,9 +31,10 @@ from local.stripe.pages.site import Pages
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 _BRACES: Final = str.maketrans("{}", "<>")
-
+_ALPHABET: Final = string.ascii_letters + string.digits
+_BODIES: Final = (document.FORM, "multipart/form-data")
+_LONGEST_KEY: Final = 255  # https://docs.stripe.com/api/idempotent_requests
 
 # Our client gives up after this many seconds (CONNECT_SECONDS and READ_SECONDS of the layer's Stripe client). On a
 # busy machine it waits longer. So the stand-in itself ends a call whose requested failure takes longer than this.
@@ -66,42 +66,46 @@ class StripeServer:
     # -- the API
 
     def _api(self, request: Request) -> Response:
-        request_id = f"req_{secrets.token_urlsafe(10)}"
+        request_id = f"req_{''.join(random.choices(_ALPHABET, k=14))}"
         try:
-            status, body = self._answer(request, request_id)
+            answer = self._answer(request, request_id)
         except ApiError as error:
-            status, body = error.status, error.body
-        if "error" in body:
-            body["error"]["request_log_url"] = f"{self._account.public_url}/logs/{request_id}"
+            answer = Answer("", request_id, error.status, error.body)
+        if "error" in answer.body:
+            answer.body["error"]["request_log_url"] = f"{self._account.public_url}/logs/{answer.request_id}"
         headers = {
             "Request-Id": request_id,
             "Stripe-Version": request.headers.get("Stripe-Version", API_VERSION),
             "Date": http_date(self._account.store.now()),
+            **_about_key(request, answer, request_id),
         }
-        return Response(json.dumps(body), status, headers, content_type="application/json")
+        return Response(json.dumps(answer.body), answer.status, headers, content_type="application/json")
 
-    def _answer(self, request: Request, request_id: str) -> tuple[int, Object]:
+    def _answer(self, request: Request, request_id: str) -> Answer:
         self._authenticate(request)
         path, act, object_id = self._route(request)
         form = self._form(request, path)
         self._account.calls.append((request.method, request.path))
         failure = self._account.next_failure(f"{request.method} {request.path}")
-        answer: Callable[[], Object] = partial(self._act, act, form, object_id)
+        carry_out: Callable[[], Object] = partial(self._act, path, act, form, object_id)
         if failure:
-            answer = _failing(failure, answer)
+            carry_out = _failing(failure, carry_out)
         key = request.headers.get("Idempotency-Key")
         store = self._account.store
         with self._account.lock:
             store.request = {"id": request_id, "idempotency_key": key}
-            status, body = self._once(request, form, answer)
-            store.request = {"id": None, "idempotency_key": None}
+            try:
+                answer = self._once(request, request_id, form, carry_out)
+            finally:  # what happens later by itself is of no request
+                store.request = {"id": None, "idempotency_key": None}
         if failure and failure["seconds"] > HANGS_UP_SECONDS:
             raise HangUp
-        return status, body
+        return answer
 
-    def _act(self, act: Operation, form: Object, object_id: str) -> Object:
+    def _act(self, path: str, act: Operation, form: Object, object_id: str) -> Object:
+        limits.check(self._account.store, path, form)
         expand = form.pop("expand", [])
-        return expanded(self._account.store, act(self._account.store, form, object_id), expand)
+        return expansion.expanded(self._account.store, act(self._account.store, form, object_id), expand)
 
     def _authenticate(self, request: Request) -> None:
         sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -112,46 +116,77 @@ class StripeServer:
         if sent not in (self._account.api_key, *self._account.restricted_keys):
             raise ApiError(401, "invalid_request_error", "Invalid API Key provided.")
         version = request.headers.get("Stripe-Version", API_VERSION)
-        if not _VERSION.fullmatch(version):
+        # https://github.com/stripe/stripe-java/issues/682, https://github.com/IgorGanapolsky/ThumbGate/pull/2053
+        if version not in document.versions():
             raise invalid(f"Invalid Stripe API version: {version}")
 
     def _route(self, request: Request) -> tuple[str, Operation, str]:
         try:
             (path, act), found = _routes().bind_to_environ(request.environ).match()
         except HTTPException as error:
-            message = f"Unrecognized request URL ({request.method}: {request.path})."
-            raise ApiError(404, "invalid_request_error", message) from error
+            # The words: https://github.com/stripe/stripe-mock/issues/312
+            raise ApiError(
+                404,
+                "invalid_request_error",
+                f"Unrecognized request URL ({request.method}: {request.path}). If you are trying to list objects, "
+                "remove the trailing slash. If you are trying to retrieve an object, make sure you passed a valid "
+                "(non-empty) identifier in your code.",
+            ) from error
         return path, act, next(iter(found.values()), "")
 
     def _form(self, request: Request, path: str) -> Object:
+        if request.content_length and request.mimetype not in _BODIES:
+            # https://github.com/MarcinusX/flutter_stripe_demo/issues/9
+            message = f"Invalid request: unsupported Content-Type {request.content_type or ''}."
+            raise invalid(f"{message} If error persists and you need assistance, please contact support@stripe.com.")
         form = forms.decode([*request.args.items(multi=True), *request.form.items(multi=True)])
         if path not in document.load()["paths"]:
             return form
-        return dict(check.typed(document.parameters(request.method, path), form))
+        # HEAD is GET without the body of the answer.
+        method = "GET" if request.method == "HEAD" else request.method
+        # A request without a version has the account's, which may be an earlier one than the SDK's.
+        newest = request.headers.get("Stripe-Version") == API_VERSION
+        form = dict(check.typed(document.parameters(method, path, newest=newest), form))
+        expansion.check(method, path, form.get("expand", []))
+        return form
 
-    def _once(self, request: Request, form: Object, act: Callable[[], Object]) -> tuple[int, Object]:
+    def _once(self, request: Request, request_id: str, form: Object, act: Callable[[], Object]) -> Answer:
         """A repeated request with the same idempotency key gets the first answer again.
 
         https://docs.stripe.com/api/idempotent_requests
         """
         key = request.headers.get("Idempotency-Key")
         if request.method != "POST" or not key:
-            return 200, act()
+            return Answer("", request_id, 200, act())
+        if len(key) > _LONGEST_KEY:
+            raise invalid(f"Keys for idempotent requests can have up to {_LONGEST_KEY} characters.")
         request_json = json.dumps([request.path, form], sort_keys=True)
         if key in self._account.answers:
-            before, status, body = self._account.answers[key]
-            if before != request_json:
+            kept = self._account.answers[key]
+            if kept.request != request_json:
                 message = "Keys for idempotent requests can only be used with the parameters they were first used with."
                 raise ApiError(400, "idempotency_error", message)
-            return status, body
+            return kept
         try:
             status, body = 200, act()
         except ApiError as error:
             status, body = error.status, error.body
             if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
                 raise  # the server did not carry out the request, so it keeps no answer
-        self._account.answers[key] = request_json, status, json.loads(json.dumps(body))
-        return status, body
+        self._account.answers[key] = Answer(request_json, request_id, status, json.loads(json.dumps(body)))
+        return self._account.answers[key]
+
+
+def _about_key(request: Request, answer: Answer, request_id: str) -> dict[str, str]:
+    """The headers of an answer under an idempotency key.
+
+    https://docs.stripe.com/error-low-level#sending-idempotency-keys, https://github.com/stripe/stripe-mock/pull/77
+    """
+    key = request.headers.get("Idempotency-Key")
+    if request.method != "POST" or not key:
+        return {}
+    replayed = {"Idempotent-Replayed": "true"} if answer.request_id != request_id else {}
+    return {"Idempotency-Key": key, "Original-Request": answer.request_id, **replayed}
 
 
 @cache

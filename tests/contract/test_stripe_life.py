@@ -219,7 +219,8 @@ def test_a_debit_is_settled_days_later(life: Life) -> None:
 
 
 def test_a_session_expires_after_a_day(life: Life) -> None:
-    form: Any = {"mode": "subscription", "line_items": [{"price": life.small}], "success_url": "https://x.example.com"}
+    sold = [{"price": life.small, "quantity": 1}]
+    form: Any = {"mode": "subscription", "line_items": sold, "success_url": "https://x.example.com"}
     session = life.api.checkout.sessions.create(form).id
     life.advance(1.01)
     assert life.api.checkout.sessions.retrieve(session).status == "expired"

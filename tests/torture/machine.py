@@ -9,7 +9,6 @@ table must agree with Stripe, and the stream must show each change once.
 import copy
 import itertools
 import random
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -19,8 +18,6 @@ from unittest.mock import patch
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from billing.adapters.table import keys
-from billing.announce import publisher as publish
 from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
 from billing.errors import AwsUnavailable
@@ -31,7 +28,7 @@ from local.stripe.engine import checkout, collecting, invoices, payments, period
 from local.stripe.engine.cards import BANK
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError
-from tests.torture import model
+from tests.torture import judge, model
 from tests.torture.faults import figures
 from tests.torture.harness import ADD_ON, PLANS, Harness
 from tests.torture.scheduler import Fault, Task, run
@@ -397,80 +394,9 @@ class Life(RuleBasedStateMachine):
         assert not self.undelivered
         for event in chance.sample(self.delivered, min(3, len(self.delivered))):
             assert self._deliver(event).status == 200
-        self._check_table()
+        expected = model.expected(self.store, self.tenant, PLANS, self.own)
+        judge.judge_table(self.harness, self.tenant, expected)
         report = self.harness.world.run("reconcile_stripe", {"dryRun": True})
         assert (report["missed"], report["differing"], report["unresolved"]) == (0, {}, []), report
-        self._check_records()
-        self._check_stream()
-
-    def _check_table(self) -> None:
-        account = self.harness.account(self.tenant)
-        expected = model.expected(self.store, self.tenant, PLANS, self.own)
-        assert set(account) == set(expected), (sorted(account), sorted(expected))
-        for key, fields in expected.items():
-            for name, value in fields.items():
-                if not name.startswith("_"):
-                    assert account[key].get(name) == value, (key, name, account[key].get(name), value)
-
-    def _never_paid(self) -> bool:
-        """Whether the tenant had nothing but checkouts of ours whose money never came."""
-        made = self.store.all("subscription")
-        return bool(made) and all(_is_unpaid(self.store, one) for one in made)
-
-    def _check_records(self) -> None:
-        found = self.harness.world.table.read(keys.event(event["id"]) for event in self.delivered)
-        statuses = {item["eventId"]: item["status"] for item in found.values()}
-        for event in self.delivered:
-            assert statuses[event["id"]] in ("PROCESSED", "STALE", "IGNORED"), (event["type"], statuses[event["id"]])
-
-    def _check_stream(self) -> None:
-        """Checks the history of each item in the stream.
-
-        Each record begins with the state in which the record before it ended. Every write adds one to the revision.
-        """
-        last: dict[str, dict[str, Any]] = {}
-        announced: Counter[str] = Counter()
-        once: Counter[tuple[str, str]] = Counter()
-        for before, after in self.harness.streams.read():
-            item = after or before
-            if item["PK"] != f"TENANT#{self.tenant}":
-                continue
-            assert after, "an item was deleted"
-            assert before == last.get(item["SK"], {}), "the stream repeats or omits a change"
-            assert after["revision"] == before.get("revision", 0) + 1
-            assert not (_final(before) and after["status"] != before["status"]), (before["status"], after["status"])
-            assert after.get("amountPaid", 0) >= before.get("amountPaid", 0)
-            last[item["SK"]] = after
-            for announcement in publish.announcements_of(before, after):
-                announced[announcement.id] += 1
-                once[announcement.type, announcement.entity.id] += 1
-        assert not [key for key, count in announced.items() if count > 1], "two announcements have the same id"
-        if self._never_paid():
-            assert not once["tenant.activated", self.tenant], "an unpaid checkout gave access"
-        for sort_key, item in last.items():
-            for kind, happened in announced_once(sort_key, item).items():
-                assert once[kind, sort_key.split("#")[-1]] == happened, (kind, sort_key, once)
-
-
-def _is_unpaid(store: Store, subscription: Object) -> bool:
-    """Whether a checkout of ours made it, and its money never came."""
-    return model.waiting(store, subscription) and "checkoutAttempt" in subscription["metadata"]
-
-
-def announced_once(sort_key: str, item: dict[str, Any]) -> dict[str, bool]:
-    """Takes an item in its last state. Tells for each announcement whether it was due once (True) or never (False)."""
-    match sort_key.split("#", maxsplit=1)[0]:
-        case "SUBSCRIPTION":
-            ended = item["status"] in ("canceled", "incomplete_expired")
-            return {"subscription.created": True, "subscription.canceled": ended}
-        case "INVOICE":
-            return {"invoice.paid": item["status"] == "PAID", "invoice.voided": item["status"] == "VOID"}
-        case "PAYMENT":
-            return {"payment.succeeded": item["status"] == "SUCCEEDED"}
-    return {}
-
-
-def _final(item: dict[str, Any]) -> bool:
-    kind = item.get("SK", "").split("#")[0]
-    final = {"SUBSCRIPTION": {"canceled", "incomplete_expired"}, "INVOICE": {"PAID", "VOID"}, "PAYMENT": {"SUCCEEDED"}}
-    return item.get("status") in final.get(kind, set())
+        judge.judge_records(self.harness, self.delivered)
+        judge.judge_stream(self.harness.streams.read(), self.store, [self.tenant])

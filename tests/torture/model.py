@@ -1,77 +1,174 @@
 """Computes what the table must hold, from Stripe's objects alone.
 
-This module does not use the code that it checks, so it cannot repeat that code's errors.
+This module does not use the code that it checks, so it cannot repeat that code's errors. What a field means is said by
+the README, `docs/`, and Stripe's documentation (https://docs.stripe.com/api). A field that these do not determine
+is left out of an entity, and then nothing is expected of it. `money.py` has invoices and payments.
 """
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
-from billing.replica.effects import EFFECTS
 from local.stripe.engine.store import Object, Store
+from tests.torture.money import SUBSCRIBED, has_event, iso, own_invoice, payment, stripe_invoice, subscription_of
 
-LIVE = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
-NEVER_BEGAN = {"incomplete", "incomplete_expired"}
-CHARGING = LIVE - NEVER_BEGAN
-ACCESS = {"trialing": "ACTIVE", "active": "ACTIVE", "past_due": "ACTIVE", "unpaid": "SUSPENDED", "paused": "SUSPENDED"}
+LIVE: Final = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
+NEVER_BEGAN: Final = {"incomplete", "incomplete_expired"}
+CHARGING: Final = LIVE - NEVER_BEGAN
+ACCESS: Final = {"trialing", "active", "past_due"}
 
-type Expected = dict[str, dict[str, Any]]
+type Fields = dict[str, Any]
+type Expected = dict[str, Fields]
 
 
-def expected(store: Store, tenant_id: str, plans: dict[str, str], own_invoices: dict[str, int]) -> Expected:
+def expected(
+    store: Store,
+    tenant_id: str,
+    plans: dict[str, str],
+    own_invoices: dict[str, int],
+    customers: Collection[str] = (),
+) -> Expected:
     """Maps each id to its fields, for the tenant and for everything that belongs to it.
 
     `plans` maps prices to plans. `own_invoices` maps the platform's own invoices to the amounts that are due.
+    `customers`: those that are linked to the tenant. If none is given, those whose metadata at Stripe names it.
     """
-    subscriptions = {s["id"]: s for s in store.all("subscription")}
-    with_event = {event["data"]["object"]["id"] for event in store.all("event") if event["type"] in EFFECTS}
-    everything: Expected = {
-        s["id"]: subscription(s, plans, waits=waiting(store, s))
-        for s in subscriptions.values()
-        if s["id"] in with_event
+    ours = set(customers) or customers_of(store, tenant_id)
+    known: Expected = {
+        one["id"]: subscription(store, one, plans)
+        for one in _told(store, "subscription")
+        if one["customer"] in ours or one["metadata"].get("tenantId") == tenant_id
     }
-    for invoice in store.all("invoice"):
-        if invoice["id"] in with_event:
-            everything[invoice["id"]] = stripe_invoice(store, invoice)
-    for intent in store.all("payment_intent"):
-        if intent["id"] in with_event:
-            everything[intent["id"]] = payment(store, intent)
-    for invoice_id, due in own_invoices.items():
-        everything[invoice_id] = own_invoice(store, invoice_id, due)
-    known = {key: entry for key, entry in everything.items() if key in subscriptions}
-    current = deciding(known)
-    for key, entry in known.items():
-        entry["duplicate"] = entry["status"] in CHARGING and key != current
-    status = _meaning(known[current]) if current else "PENDING"
-    everything[tenant_id] = {"status": status, "currentSubscriptionId": current}
-    return everything
+    others: Expected = {one["id"]: stripe_invoice(store, one) for one in _told(store, "invoice") if _is_of(one, ours)}
+    for intent in _told(store, "payment_intent"):
+        if _is_of(intent, ours) or intent["metadata"].get("invoiceId") in own_invoices:
+            others[intent["id"]] = payment(store, intent)
+    others |= {one: own_invoice(store, one, due) for one, due in own_invoices.items()}
+    for fields in (*known.values(), *others.values()):
+        fields["tenantId"] = tenant_id
+    status, current = meaning(known)
+    for key, fields in known.items():
+        fields["duplicate"] = is_duplicate(key, fields, current)
+    tenant = {"tenantId": tenant_id, "status": status, "currentSubscriptionId": current} | _customer(store, ours)
+    return known | others | {tenant_id: tenant}
+
+
+def customers_of(store: Store, tenant_id: str) -> set[str]:
+    """The customers whose metadata names the tenant, also those that were deleted since."""
+    deleted = [event["data"]["object"] for event in store.all("event", type="customer.deleted")]
+    found = [*store.all("customer"), *deleted]
+    return {one["id"] for one in found if (one.get("metadata") or {}).get("tenantId") == tenant_id}
+
+
+def _customer(store: Store, ours: set[str]) -> Fields:
+    """A tenant loses a customer that is deleted (docs/operations.md). Which of several it has is not promised."""
+    there = [one["id"] for one in store.all("customer") if one["id"] in ours]
+    return {"stripeCustomerId": next(iter(there), None)} if len(there) <= 1 and ours else {}
+
+
+def _told(store: Store, kind: str) -> list[Object]:
+    """The objects of which an event tells that we subscribe to. Of drafts, for example, none does."""
+    named = {event["data"]["object"]["id"] for event in store.all("event") if event["type"] in SUBSCRIBED}
+    return [one for one in store.all(kind) if one["id"] in named]
+
+
+def _is_of(stripe_object: Object, customers: set[str]) -> bool:
+    return stripe_object["customer"] in customers
+
+
+# -- subscriptions and their tenant
+
+
+def subscription(store: Store, stripe_object: Object, plans: dict[str, str]) -> Fields:
+    pause = stripe_object["pause_collection"] or {}
+    details = stripe_object["cancellation_details"] or {}
+    return {
+        "stripeSubscriptionId": stripe_object["id"],
+        "stripeCustomerId": stripe_object["customer"],
+        "status": stripe_object["status"],
+        "items": [_item(one) for one in stripe_object["items"]["data"]],
+        "startedAt": iso(stripe_object["start_date"]),
+        "trialEnd": iso(stripe_object["trial_end"]),
+        "cancelAt": iso(stripe_object["cancel_at"]),
+        "cancelAtPeriodEnd": stripe_object["cancel_at_period_end"],
+        "cancellationReason": details.get("reason"),
+        "cancellationFeedback": details.get("feedback"),
+        "cancellationComment": details.get("comment"),
+        "pauseBehavior": pause.get("behavior"),
+        "pauseResumesAt": iso(pause.get("resumes_at")),
+        "_noticed": has_event(store, "customer.subscription.trial_will_end", stripe_object),
+        "_waits": waiting(store, stripe_object),
+        "_order": (iso(stripe_object["start_date"]), stripe_object["id"]),
+        **_plan(stripe_object["items"]["data"], plans),
+        **_checkout(store, stripe_object),
+    }
+
+
+def _item(item: Object) -> Fields:
+    metered = (item["price"].get("recurring") or {}).get("usage_type") == "metered"
+    return {
+        "stripePriceId": item["price"]["id"],
+        "quantity": item.get("quantity"),
+        "metered": metered,
+        "periodStart": iso(item["current_period_start"]),
+        "periodEnd": iso(item["current_period_end"]),
+    }
+
+
+def _plan(items: list[Object], plans: dict[str, str]) -> Fields:
+    """The plan, its quantity and its period are those of the item whose price is a plan's (CHANGELOG).
+
+    Which one it is of several such items is not promised, and neither is the period of a subscription without one.
+    """
+    found = [one for one in items if one["price"]["id"] in plans]
+    if len(found) != 1 and len(items) != 1:
+        return {} if found else {"planId": None}
+    [item] = found or items
+    return {
+        "planId": plans.get(item["price"]["id"]),
+        "stripePriceId": item["price"]["id"],
+        "quantity": item.get("quantity"),
+        "currentPeriodStart": iso(item["current_period_start"]),
+        "currentPeriodEnd": iso(item["current_period_end"]),
+    }
+
+
+def _session(store: Store, stripe_object: Object) -> Object | None:
+    """The Checkout Session that made the subscription, or that makes it at this moment (`_begun`)."""
+    sessions = store.all("checkout.session")
+    return next((one for one in sessions if stripe_object["id"] == (one["subscription"] or one.get("_begun"))), None)
+
+
+def _first_invoice(store: Store, stripe_object: Object) -> Object | None:
+    return next((one for one in store.all("invoice")[::-1] if subscription_of(one) == stripe_object["id"]), None)
 
 
 def waiting(store: Store, stripe_object: Object) -> bool:
-    """Tells whether the bank has not paid yet for the checkout of this subscription, or has refused to pay."""
-    for session in store.all("checkout.session"):
-        if stripe_object["id"] not in (session["subscription"], session.get("_begun")):
-            continue
-        invoice = store.get("invoice", session["invoice"] or stripe_object["latest_invoice"])
-        return bool(session["payment_status"] == "unpaid" and invoice["status"] not in ("paid", "void"))
-    return False
+    """Whether the subscription's checkout waits for its money, or the bank has refused to pay (decision 4)."""
+    session = _session(store, stripe_object)
+    if not session or session["payment_status"] != "unpaid":
+        return False
+    invoice = _first_invoice(store, stripe_object)
+    return not invoice or invoice["status"] not in ("paid", "void")
 
 
-def subscription(stripe_object: Object, plans: dict[str, str], *, waits: bool) -> dict[str, Any]:
-    items = stripe_object["items"]["data"]
-    item = next((one for one in items if one["price"]["id"] in plans), items[0])
-    pause = stripe_object["pause_collection"] or {}
-    return {
-        "status": stripe_object["status"],
-        "planId": plans.get(item["price"]["id"]),
-        "quantity": item["quantity"],
-        "cancelAtPeriodEnd": stripe_object["cancel_at_period_end"],
-        "pauseBehavior": pause.get("behavior"),
-        "_waits": waits,
-        "_order": (stripe_object["created"], stripe_object["id"]),
-    }
+def _checkout(store: Store, stripe_object: Object) -> Fields:
+    """`checkoutPayment` is pending, failed or settled, and moves in this order only (decision 4).
+
+    An open session tells nothing yet.
+    """
+    session = _session(store, stripe_object)
+    if not session:
+        return {"checkoutPayment": None}
+    if session["status"] != "complete":
+        return {}
+    if not waiting(store, stripe_object):
+        return {"checkoutPayment": "settled"}
+    failed = has_event(store, "checkout.session.async_payment_failed", session)
+    return {"checkoutPayment": "failed" if failed else "pending"}
 
 
-def deciding(known: Expected) -> str | None:
-    """Returns the subscription that decides the tenant's status.
+def meaning(known: Expected) -> tuple[str, str | None]:
+    """Returns the tenant's status, and the subscription that decides it.
 
     This is the oldest one that gives access. If none does, it is the oldest live one; otherwise the newest one. A
     subscription that never began decides only if no subscription began.
@@ -79,65 +176,23 @@ def deciding(known: Expected) -> str | None:
     ordered = sorted(known, key=lambda key: known[key]["_order"])
     ordered = [key for key in ordered if known[key]["status"] not in NEVER_BEGAN] or ordered
     live = [key for key in ordered if known[key]["status"] in LIVE]
-    giving = [key for key in live if _meaning(known[key]) == "ACTIVE"]
-    return next(iter(giving or live or ordered[::-1]), None)
+    giving = [key for key in live if _means(known[key]) == "ACTIVE"]
+    current = next(iter(giving or live or ordered[::-1]), None)
+    return (_means(known[current]) if current else "PENDING"), current
 
 
-def _meaning(entry: dict[str, Any]) -> str:
-    if entry["status"] in NEVER_BEGAN:
+def _means(fields: Fields) -> str:
+    """What one subscription means for its tenant. `void`: nobody pays for this time."""
+    status = fields["status"]
+    if status in NEVER_BEGAN:
         return "PENDING"
-    if entry["pauseBehavior"] == "void" and ACCESS.get(entry["status"]) == "ACTIVE":
+    if status not in LIVE:
+        return "CANCELED"
+    if status not in ACCESS or fields.get("pauseBehavior") == "void":
         return "SUSPENDED"
-    meaning = ACCESS.get(entry["status"], "SUSPENDED" if entry["status"] in LIVE else "CANCELED")
-    return "PENDING" if entry["_waits"] and meaning == "ACTIVE" else meaning
+    return "PENDING" if fields["_waits"] else "ACTIVE"
 
 
-def stripe_invoice(store: Store, invoice: Object) -> dict[str, Any]:
-    """An attempt that waits for the bank or for the customer has not failed."""
-    tied = [tie["payment"].get("payment_intent") for tie in store.all("invoice_payment", invoice=invoice["id"])]
-    waits = {store.get("payment_intent", one)["status"] for one in tied if one} & {"processing", "requires_action"}
-    failed = max(0, invoice["attempt_count"] - bool(waits))
-    status = invoice["status"].upper()
-    if status == "OPEN":
-        first = invoice["billing_reason"] == "subscription_create"
-        part = "PARTIALLY_PAID" if invoice["amount_paid"] else "PENDING"
-        status = "OVERDUE" if failed and not first else part
-    return {
-        "status": status,
-        "amountPaid": invoice["amount_paid"],
-        "amountRemaining": invoice["amount_remaining"],
-        "attemptCount": failed if invoice["status"] == "open" else invoice["attempt_count"],
-        "actionRequired": invoice["status"] == "open" and "requires_action" in waits,
-        "amountOverpaid": invoice["amount_overpaid"] or 0,
-    }
-
-
-def payment(store: Store, intent: Object) -> dict[str, Any]:
-    invoice = intent["metadata"].get("invoiceId")
-    for tie in store.all("invoice_payment", status="paid"):
-        if tie["payment"].get("payment_intent") == intent["id"]:
-            invoice = tie["invoice"]
-    charge = store.get("charge", intent["latest_charge"]) if intent["latest_charge"] else None
-    named = {"succeeded": "SUCCEEDED", "canceled": "CANCELED", "requires_payment_method": "FAILED"}
-    refunds = store.all("refund", charge=charge["id"]) if charge else []
-    disputes = store.all("dispute", charge=charge["id"]) if charge else []
-    return {
-        "status": named.get(intent["status"], "PROCESSING"),
-        "amount": intent["amount_received"] if intent["status"] == "succeeded" else intent["amount"],
-        "stripeChargeId": intent["latest_charge"],
-        "amountRefunded": sum(r["amount"] for r in refunds if r["status"] == "succeeded"),
-        "amountRefundFailed": sum(r["amount"] for r in refunds if r["status"] == "failed"),
-        "disputed": any(d["status"] in ("needs_response", "under_review", "lost") for d in disputes),
-        "disputeStatus": disputes[0]["status"] if disputes else None,
-        "actionRequired": intent["status"] == "requires_action",
-        "invoiceId": invoice,
-    }
-
-
-def own_invoice(store: Store, invoice_id: str, due: int) -> dict[str, Any]:
-    intents = [
-        i for i in store.all("payment_intent", status="succeeded") if i["metadata"].get("invoiceId") == invoice_id
-    ]
-    paid = sum(i["amount_received"] for i in intents)
-    status = "PENDING" if not paid else "PAID" if paid >= due else "PARTIALLY_PAID"
-    return {"status": status, "amountPaid": paid, "amountRemaining": max(0, due - paid)}
+def is_duplicate(key: str, fields: Fields, current: str | None) -> bool:
+    """It charges beside the tenant's current subscription."""
+    return fields["status"] in CHARGING and key != current

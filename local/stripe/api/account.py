@@ -8,11 +8,10 @@ import secrets
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from local.stripe import document
 from local.stripe.api.lists import listed
 from local.stripe.check import missing
 from local.stripe.engine.objects import Operation, on, set_fields
-from local.stripe.engine.store import API_VERSION, Object, Store
+from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError, invalid
 
 MOST_ENDPOINTS: Final = 16  # https://docs.stripe.com/webhooks
@@ -56,11 +55,8 @@ def _create_endpoint(store: Store, form: Object, _: str) -> Object:
     _check_endpoint(form)
     if len(store.all("webhook_endpoint")) >= MOST_ENDPOINTS:
         raise invalid(f"You have reached the maximum of {MOST_ENDPOINTS} test webhook endpoints.")
-    version = form.get("api_version")
-    if version and version not in (API_VERSION, *document.versions()):
-        raise invalid(f"Invalid API version: {version}", "api_version")
     secret = f"whsec_{secrets.token_urlsafe(24)}"
-    endpoint = store.create("webhook_endpoint", status="enabled", api_version=version, _secret=secret)
+    endpoint = store.create("webhook_endpoint", status="enabled", api_version=form.get("api_version"), _secret=secret)
     set_fields("webhook_endpoint", endpoint, form)
     return {**endpoint, "secret": secret}
 

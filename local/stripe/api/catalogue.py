@@ -2,20 +2,27 @@
 
 from typing import Any, Final
 
+from local.stripe.api.legacy import save_card
 from local.stripe.check import missing
 from local.stripe.engine import invoices, payments, subscriptions
 from local.stripe.engine.cards import CARDS
-from local.stripe.engine.objects import Operation, change, make, needed
+from local.stripe.engine.objects import Operation, change, make, needed, on
 from local.stripe.engine.store import Object, Store
+from local.stripe.errors import invalid
 
 
 def _create_customer(store: Store, form: Object, _: str) -> Object:
     method = form.pop("payment_method", None)
     settings = form.pop("invoice_settings", {})
+    source = form.pop("source", None)
+    if "test_clock" in form:
+        store.named("test_helpers.test_clock", form["test_clock"], "test_clock")
     customer = make(store, "customer", form)
     customer["invoice_prefix"] = customer["id"][-8:].upper()
     if method:
         payments.payment_method(store, method, customer["id"])
+    if source:
+        save_card(store, customer, source)
     _set_default(store, customer, settings)
     return customer
 
@@ -29,6 +36,10 @@ def _set_default(store: Store, customer: Object, settings: Object) -> None:
 
 def _update_customer(store: Store, form: Object, id: str) -> Object:
     customer = store.get("customer", id)
+    source = form.pop("source", None)
+    if source:  # it takes the place of the default one: https://docs.stripe.com/api/customers/update
+        customer["default_source"] = None
+        save_card(store, customer, source)
     _set_default(store, customer, form.pop("invoice_settings", {}))
     return change(store, "customer", customer, form)
 
@@ -48,6 +59,17 @@ def _delete_customer(store: Store, _: Object, id: str) -> Object:
 def _create_product(store: Store, form: Object, _: str) -> Object:
     needed(form, "name")
     return make(store, "product", {"active": True, **form}, updated=store.now())
+
+
+def _delete_product(store: Store, product: Object) -> Object:
+    if any(price["product"] == product["id"] for price in store.all("price")):
+        raise invalid("This product cannot be deleted because it has one or more user-created prices.", "id")
+    store.emit("product.deleted", product)
+    return store.delete(product)
+
+
+def _create_tax_rate(store: Store, form: Object, _: str) -> Object:
+    return make(store, "tax_rate", {"active": True, **form}, effective_percentage=None)
 
 
 def recurring(interval: str = "month", **values: Any) -> Object:
@@ -74,5 +96,7 @@ OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", "/v1/customers/{customer}", _update_customer),
     ("DELETE", "/v1/customers/{customer}", _delete_customer),
     ("POST", "/v1/products", _create_product),
+    ("DELETE", "/v1/products/{id}", on("product", _delete_product)),
+    ("POST", "/v1/tax_rates", _create_tax_rate),
     ("POST", "/v1/prices", create_price),
 )

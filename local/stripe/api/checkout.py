@@ -4,42 +4,36 @@ from typing import Final
 
 from local.stripe.api.account import DEFAULT_CONFIGURATION
 from local.stripe.api.catalogue import create_price
-from local.stripe.engine import checkout
+from local.stripe.engine import checkout, sessions
 from local.stripe.engine.objects import Operation, needed, on
-from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.engine.store import DAY, HOUR, Object, Store
 from local.stripe.errors import invalid
+from local.stripe.limits import amount_to_charge
+
+MOST_OF_A_KIND: Final = 20  # https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-line_items
+
+
+def _create_session(store: Store, form: Object, _: str) -> Object:
+    if form.get("ui_mode", "hosted_page") == "hosted_page":
+        needed(form, "success_url")  # https://github.com/stripe/stripe-node/issues/1944
+    for n, line in enumerate(needed(form, "line_items")):
+        if "quantity" not in line:  # https://github.com/stripe/openapi/issues/93
+            raise invalid(f"Quantity is required. Add `quantity` to `line_items[{n}]`", f"line_items[{n}]")
+    return create_session(store, form, "")
 
 
 def create_session(store: Store, form: Object, _: str) -> Object:
+    """Also for sessions that the API did not create, such as a Payment Link's."""
     mode = form.get("mode", "payment")
     if mode == "setup":
         raise invalid("This stand-in knows the modes subscription and payment.", "mode")
+    if form.get("discounts"):
+        raise invalid("This stand-in has no discounts in Checkout.", "discounts")
     sold = [_line_of(store, line, n) for n, line in enumerate(needed(form, "line_items"))]
-    if mode == "subscription" and not any(price["recurring"] for price, _ in sold):
-        raise invalid("You must provide at least one recurring price in `subscription` mode.", "line_items[0][price]")
-    customer = form.get("customer")
-    session = store.create(
-        "checkout.session",
-        mode=mode,
-        status="open",
-        payment_status="unpaid",
-        ui_mode="hosted_page",
-        customer=store.named("customer", customer, "customer")["id"] if customer else None,
-        currency=sold[0][0]["currency"],
-        payment_method_types=["card", "us_bank_account"],
-        expires_at=form.get("expires_at", store.now() + DAY),
-        metadata={},
-        _lines=sold,
-        _subscription_data=form.get("subscription_data", {}),
-        _intent_data=form.get("payment_intent_data", {}),
-    )
-    total = sum(price["unit_amount"] * quantity for price, quantity in sold)
-    trial = checkout.trial_days(session) > 0
-    session |= {"amount_total": 0 if trial else total, "amount_subtotal": 0 if trial else total}
-    for name in ("client_reference_id", "success_url", "cancel_url", "customer_email", "metadata"):
-        session[name] = form.get(name, session[name])
-    session["url"] = f"{store.public_url}/c/pay/{session['id']}"
-    return session
+    _check_sold(mode, [price for price, _ in sold])
+    _check_expiry(store, form)
+    _check_total(sum(price["unit_amount"] * quantity for price, quantity in sold), sold[0][0]["currency"])
+    return sessions.open_session(store, form, sold)
 
 
 def _line_of(store: Store, line: Object, n: int) -> tuple[Object, int]:
@@ -52,11 +46,42 @@ def _line_of(store: Store, line: Object, n: int) -> tuple[Object, int]:
     return price, line.get("quantity", 1)
 
 
+def _check_sold(mode: str, prices: list[Object]) -> None:
+    """https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-line_items
+
+    The words: https://github.com/enupal/stripe/issues/370
+    """
+    recurring = [bool(price["recurring"]) for price in prices]
+    if mode == "subscription" and True not in recurring:
+        message = "You must provide at least one recurring price in `subscription` mode when using prices."
+        raise invalid(message, "line_items[0][price]")
+    if mode == "payment" and True in recurring:
+        message = "You specified `payment` mode but passed a recurring price."
+        raise invalid(message, f"line_items[{recurring.index(True)}][price]")
+    if mode == "subscription" and max(recurring.count(True), recurring.count(False)) > MOST_OF_A_KIND:
+        raise invalid(f"You may only specify up to {MOST_OF_A_KIND} recurring and {MOST_OF_A_KIND} one-time prices.")
+    if len({price["currency"] for price in prices}) > 1:
+        raise invalid("All line items must have the same currency.", "line_items")
+
+
+def _check_total(total: int, currency: str) -> None:
+    """A free session is allowed: https://docs.stripe.com/payments/checkout/no-cost-orders"""
+    if total:
+        amount_to_charge(total, currency, "The Checkout Session's total amount due must add up to", None)
+
+
+def _check_expiry(store: Store, form: Object) -> None:
+    """https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at"""
+    if not HOUR // 2 <= form.get("expires_at", store.now() + DAY) - store.now() <= DAY:
+        raise invalid("The `expires_at` timestamp must be 30 minutes to 24 hours from now.", "expires_at")
+
+
 def _create_portal_session(store: Store, form: Object, _: str) -> Object:
     customer = store.named("customer", needed(form, "customer"), "customer")
     values = {"customer": customer["id"], "return_url": form.get("return_url")}
     session = store.create("billing_portal.session", configuration=_configuration(store, form), **values)
     session["url"] = f"{store.public_url}/p/session/{session['id']}"
+    store.emit("billing_portal.session.created", session)
     return session
 
 
@@ -70,7 +95,7 @@ def _configuration(store: Store, form: Object) -> str:
 
 
 OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
-    ("POST", "/v1/checkout/sessions", create_session),
+    ("POST", "/v1/checkout/sessions", _create_session),
     ("POST", "/v1/checkout/sessions/{session}/expire", on("checkout.session", checkout.expire_checkout)),
     ("POST", "/v1/billing_portal/sessions", _create_portal_session),
 )

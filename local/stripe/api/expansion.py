@@ -10,33 +10,40 @@ from local.stripe.errors import invalid
 MAX_DEPTH: Final = 4
 
 
+def check(method: str, path: str, expand: list[str]) -> None:
+    """Raises `ApiError` for a property that the answer of this operation cannot expand."""
+    for named in expand:
+        if len(named.split(".")) > MAX_DEPTH:
+            raise invalid(f"You cannot expand more than {MAX_DEPTH} levels of a property.", "expand")
+        if not document.expands(method, path, named):
+            # https://github.com/stripe/stripe-python/issues/316
+            listed = document.expands(method, path, f"data.{named}")
+            hint = f" You may want to try expanding 'data.{named}' instead." if listed else ""
+            raise invalid(f"This property cannot be expanded ({named}).{hint}", "expand")
+
+
 def expanded(store: Store, obj: Object, paths: list[str]) -> Object:
-    """A copy of an object or a list for the answer. Raises `ApiError` for a property that cannot be expanded."""
+    """A copy of an object or a list for the answer."""
     copy = {**obj, "data": [shown(one) for one in obj["data"]]} if obj.get("object") == "list" else shown(obj)
     for path in paths:
-        steps = path.split(".")
-        if len(steps) > MAX_DEPTH:
-            raise invalid(f"You cannot expand more than {MAX_DEPTH} levels of a property.", "expand")
-        _expand(store, copy, steps, path)
+        _expand(store, copy, path.split("."))
     return copy
 
 
-def _expand(store: Store, node: Any, steps: list[str], path: str) -> None:
+def _expand(store: Store, node: Any, steps: list[str]) -> None:
     if isinstance(node, list):
         for one in node:
-            _expand(store, one, steps, path)
+            _expand(store, one, steps)
     if not isinstance(node, dict) or not steps:
         return
     head, *rest = steps
     kind = node.get("object", "")
     if (kind, head) in _COMPUTED:
         node[head] = _COMPUTED[kind, head](store, node)
-    elif kind not in ("list", "") and head not in document.expandable(kind):
-        raise invalid(f"This property cannot be expanded ({path}).", "expand")
     found = store.find(node[head]) if isinstance(node.get(head), str) else None
     if found:
         node[head] = shown(found)
-    _expand(store, node.get(head), rest, path)
+    _expand(store, node.get(head), rest)
 
 
 def _payments(store: Store, invoice: Object) -> Object:

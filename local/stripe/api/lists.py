@@ -22,8 +22,6 @@ def listed(kind: str, path: str, store: Store, form: Object, _: str) -> Object:
 def paged(found: list[Object], path: str, form: Object) -> Object:
     """The page of these objects that the parameters name."""
     limit = form.get("limit", 10)
-    if not 1 <= limit <= 100:
-        raise invalid("Invalid integer: limit must be between 1 and 100.", "limit")
     start = 0
     if "starting_after" in form:
         start = _position(found, form["starting_after"], "starting_after") + 1

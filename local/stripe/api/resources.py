@@ -15,16 +15,26 @@ from local.stripe.api import account as api_account
 from local.stripe.api import billing as api_billing
 from local.stripe.api import catalogue as api_catalogue
 from local.stripe.api import checkout as api_checkout
+from local.stripe.api import creditnotes as api_creditnotes
+from local.stripe.api import discounts as api_discounts
+from local.stripe.api import events as api_events
+from local.stripe.api import legacy as api_legacy
 from local.stripe.api import payments as api_payments
+from local.stripe.api import quotes as api_quotes
+from local.stripe.api import schedules as api_schedules
+from local.stripe.api import setups as api_setups
+from local.stripe.api import testclocks as api_testclocks
 from local.stripe.api.lists import is_kept, listed
 from local.stripe.engine.objects import Operation, change
 from local.stripe.engine.store import Object, Store
-from local.stripe.errors import missing
+from local.stripe.errors import invalid, missing
 
 # Kind -> the path of its collection.
 COLLECTIONS: Final = {
     "charge": "/v1/charges",
     "checkout.session": "/v1/checkout/sessions",
+    "coupon": "/v1/coupons",
+    "credit_note": "/v1/credit_notes",
     "customer": "/v1/customers",
     "dispute": "/v1/disputes",
     "event": "/v1/events",
@@ -32,12 +42,20 @@ COLLECTIONS: Final = {
     "invoice_payment": "/v1/invoice_payments",
     "invoiceitem": "/v1/invoiceitems",
     "payment_intent": "/v1/payment_intents",
+    "payment_link": "/v1/payment_links",
     "payment_method": "/v1/payment_methods",
+    "plan": "/v1/plans",
     "price": "/v1/prices",
     "product": "/v1/products",
+    "promotion_code": "/v1/promotion_codes",
+    "quote": "/v1/quotes",
     "refund": "/v1/refunds",
+    "setup_intent": "/v1/setup_intents",
     "subscription": "/v1/subscriptions",
     "subscription_item": "/v1/subscription_items",
+    "subscription_schedule": "/v1/subscription_schedules",
+    "tax_rate": "/v1/tax_rates",
+    "test_helpers.test_clock": "/v1/test_helpers/test_clocks",
     "webhook_endpoint": "/v1/webhook_endpoints",
 }
 
@@ -46,13 +64,31 @@ COLLECTIONS: Final = {
 CHANGED_PLAINLY: Final = (
     "charge",
     "checkout.session",
-    "invoice",
+    "coupon",
+    "credit_note",
     "invoiceitem",
-    "payment_intent",
     "payment_method",
+    "plan",
     "price",
     "product",
-    "refund",
+    "promotion_code",
+    "tax_rate",
+)
+
+_MODULES: Final = (
+    api_account,
+    api_billing,
+    api_catalogue,
+    api_checkout,
+    api_creditnotes,
+    api_discounts,
+    api_events,
+    api_legacy,
+    api_payments,
+    api_quotes,
+    api_schedules,
+    api_setups,
+    api_testclocks,
 )
 
 
@@ -65,8 +101,8 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
         yield "GET", one, partial(_get, kind)
         if kind in CHANGED_PLAINLY:
             yield "POST", one, partial(_change, kind)
-    for subject in (api_account, api_catalogue, api_checkout, api_billing, api_payments):
-        yield from subject.OPERATIONS
+    for module in _MODULES:
+        yield from module.OPERATIONS
 
 
 def _get(kind: str, store: Store, _: Object, id: str) -> Object:
@@ -79,4 +115,6 @@ def _get(kind: str, store: Store, _: Object, id: str) -> Object:
 
 
 def _change(kind: str, store: Store, form: Object, id: str) -> Object:
+    if form.get("discounts"):
+        raise invalid("Discounts are set when the object is created: this stand-in changes none.", "discounts")
     return change(store, kind, store.get(kind, id), form)

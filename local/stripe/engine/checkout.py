@@ -1,7 +1,7 @@
 """Completes, settles and expires Checkout Sessions. https://docs.stripe.com/payments/checkout"""
 
 from local.stripe.engine import collecting, invoices, lines, payments, subscriptions
-from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE
+from local.stripe.engine.cards import CARDS, LATER, PAID, SAVABLE, outcome, refusal
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import declined, invalid
 
@@ -19,6 +19,7 @@ def complete_checkout(
     declined or must be confirmed, the subscription stays `incomplete`, and the session stays open for another try.
     Sources: users of pay, polar and cashier, such as https://github.com/laravel/cashier-stripe/issues/1086 and
     https://github.com/Yellow-Dog-Man/Resonite-Issues/issues/3842 (it can be retried until it expires).
+    `checkout.session.completed` comes last: a recorded order is in https://github.com/pay-rails/pay/issues/282
 
     Raises `ApiError` (402) when the card is declined: the session stays open. Also raises `NeedsAction`.
     """
@@ -26,19 +27,15 @@ def complete_checkout(
         expire_checkout(store, session)
     if session["status"] != "open":
         raise invalid(f"The Checkout Session is {session['status']}.")
-    begun = _begun(store, session)
-    if session["mode"] == "subscription" and (begun or _fails(session, method, confirmed=confirmed)):
-        return _try_again(store, session, begun or _begin(store, session), method, confirmed=confirmed)
-    outcome = _tried(session, method, confirmed=confirmed)
+    begins = session["mode"] == "subscription"
+    if not begins or trial_days(session):
+        _try(session, method, confirmed=confirmed)
     if not session["customer"]:
-        session["customer"] = store.create("customer", email=session["customer_email"])["id"]
-    saved = payments.payment_method(store, method, session["customer"])
-    charged = (
-        "pm_card_visa" if CARDS[method].outcome == "action" else saved["id"]
-    )  # the customer has confirmed this charge
-    if session["mode"] == "subscription":
-        return _subscribe(store, session, saved, charged, paid=outcome not in LATER)
-    return _pay(store, session, charged)
+        session["customer"] = _customer(store, session)
+    if not begins:
+        return _pay(store, session, method, confirmed=confirmed)
+    made = _begun(store, session) or _begin(store, session)
+    return _pay_first(store, session, made, method, confirmed=confirmed)
 
 
 def refuse_checkout(store: Store, session: Object) -> None:
@@ -49,27 +46,24 @@ def refuse_checkout(store: Store, session: Object) -> None:
         collecting.answer_intent(store, intent, paid=False)
 
 
-def _tried(session: Object, method: str, *, confirmed: bool) -> str:
-    outcome = CARDS[method].outcome
-    trial = trial_days(session) > 0
-    if outcome in (*PAID, *LATER) or (trial and method in SAVABLE):
-        return "paid" if trial else outcome
-    if outcome == "action":
-        if not confirmed:
-            raise NeedsAction
-        return "paid"
-    error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
-    raise declined({"last_payment_error": error})
+def _try(session: Object, method: str, *, confirmed: bool) -> None:
+    """A card that is declined, or is not confirmed yet, makes nothing but an error here."""
+    result, then = outcome(method), CARDS[method].then
+    if result in (*PAID, *LATER) or (trial_days(session) and method in SAVABLE):
+        return
+    if result == "action" and not confirmed:
+        raise NeedsAction
+    if result != "action" or then:
+        raise declined({"last_payment_error": refusal(then or result)})
 
 
-# -- a subscription whose first payment is not accepted yet
+def _customer(store: Store, session: Object) -> str:
+    made = store.create("customer", email=session["customer_email"])
+    store.emit("customer.created", made)
+    return str(made["id"])
 
 
-def _fails(session: Object, method: str, *, confirmed: bool) -> bool:
-    """Whether the first payment is not accepted at this try. A trial has no first payment: nothing is made for it."""
-    outcome = CARDS[method].outcome
-    accepted = outcome in (*PAID, *LATER) or (outcome == "action" and confirmed)
-    return not accepted and not trial_days(session)
+# -- subscriptions
 
 
 def _begun(store: Store, session: Object) -> Object | None:
@@ -79,57 +73,46 @@ def _begun(store: Store, session: Object) -> Object | None:
 
 
 def _begin(store: Store, session: Object) -> Object:
-    if not session["customer"]:
-        session["customer"] = store.create("customer", email=session["customer_email"])["id"]
+    """The subscription and its first invoice. A trial begins at once; otherwise the first payment is awaited."""
     made = _subscription(store, session, session["_subscription_data"].get("metadata", {}))
-    made["status"] = "incomplete"
+    free = trial_days(session) > 0
+    if not free:
+        made["status"] = "incomplete"
     session["_begun"] = made["id"]
+    draft = invoices.create_draft(
+        store, session["customer"], "subscription_create", made, "free" if free else "charged"
+    )
     subscriptions.tell_created(store, made)
-    invoices.create_invoice(store, made, "subscription_create")
+    invoices.finalize(store, draft)
     return made
 
 
-def _try_again(store: Store, session: Object, made: Object, method: str, *, confirmed: bool) -> Object:
+def _pay_first(store: Store, session: Object, made: Object, method: str, *, confirmed: bool) -> Object:
     invoice = store.get("invoice", made["latest_invoice"])
     intent = invoices.intent_of(store, invoice)
     saved = payments.payment_method(store, method, session["customer"])
-    if confirmed and CARDS[method].outcome == "action":
-        if intent and intent["status"] != "requires_action":
-            collecting.pay_invoice(store, invoice, saved["id"])
-        assert intent, "an invoice of a subscription that is not free has a PaymentIntent"
-        collecting.answer_intent(store, intent, paid=True)
-    else:
+    if intent is None or intent["status"] != "requires_action" or not confirmed:
         collecting.pay_invoice(store, invoice, saved["id"])
     if intent and intent["status"] == "requires_action":
-        raise NeedsAction
+        if not confirmed:
+            raise NeedsAction
+        collecting.answer_intent(store, intent, paid=True)
+    if intent and intent["status"] == "requires_payment_method":
+        raise declined(intent)
     made["default_payment_method"] = saved["id"]
     if made["status"] == "incomplete":  # a bank debit is on its way
-        subscriptions.set_status(store, made, "active")
-    _complete(session, invoice["total"], paid=invoice["status"] == "paid")
+        made["status"] = "active"
+    store.emit("customer.subscription.updated", made)
     session |= {"subscription": made["id"], "invoice": invoice["id"]}
+    _complete(session, invoice["total"], paid=invoice["status"] == "paid")
+    if trial_days(session):
+        session["payment_status"] = "no_payment_required"
     store.emit("checkout.session.completed", session)
     return session
 
 
 def trial_days(session: Object) -> int:
     return int(session["_subscription_data"].get("trial_period_days", 0))
-
-
-def _subscribe(store: Store, session: Object, saved: Object, charged: str, *, paid: bool) -> Object:
-    data, free = session["_subscription_data"], trial_days(session)
-    made = _subscription(store, session, data.get("metadata", {}))
-    made["default_payment_method"] = saved["id"]
-    period: invoices.Period = "free" if free else "charged"
-    draft = invoices.create_draft(store, session["customer"], "subscription_create", made, period)
-    _complete(session, draft["total"], paid=paid)
-    session |= {"subscription": made["id"], "invoice": draft["id"]}
-    if free:
-        session["payment_status"] = "no_payment_required"
-    store.emit("checkout.session.completed", session)
-    subscriptions.tell_created(store, made)
-    invoices.finalize(store, draft)
-    collecting.pay_invoice(store, draft, charged)
-    return session
 
 
 def _subscription(store: Store, session: Object, metadata: Object) -> Object:
@@ -145,11 +128,16 @@ def _subscription(store: Store, session: Object, metadata: Object) -> Object:
     return made
 
 
-def _pay(store: Store, session: Object, method: str) -> Object:
+# -- single payments
+
+
+def _pay(store: Store, session: Object, method: str, *, confirmed: bool) -> Object:
     total = sum(price["unit_amount"] * quantity for price, quantity in session["_lines"])
     known = {"customer": session["customer"], "metadata": session["_intent_data"].get("metadata", {})}
     intent = payments.create_intent(store, total, session["currency"], **known)
-    collecting.confirm_intent(store, intent, method)
+    collecting.confirm_intent(store, intent, payments.payment_method(store, method, session["customer"])["id"])
+    if confirmed and intent["status"] == "requires_action":
+        collecting.answer_intent(store, intent, paid=True)
     _complete(session, total, paid=intent["status"] == "succeeded")
     session["payment_intent"] = intent["id"]
     store.emit("checkout.session.completed", session)

@@ -6,8 +6,8 @@ https://docs.stripe.com/billing/revenue-recovery
 from collections.abc import Iterator
 from typing import Final
 
-from local.stripe.engine import invoices, payments, subscriptions
-from local.stripe.engine.cards import CARDS
+from local.stripe.engine import invoices, payments, schedules, subscriptions
+from local.stripe.engine.cards import CARDS, outcome
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import declined, invalid
 
@@ -27,15 +27,15 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
     payments.check_status(intent, *payments.CONFIRMABLE)
     chosen = payments.payment_method(store, method)
     intent["payment_method"] = chosen["id"]
-    match CARDS[chosen["_card"]].outcome:
+    match outcome(chosen["_card"], set_up=chosen.get("_set_up", False), automatic=automatic):
         case "paid" | "unrefundable" if intent["capture_method"] == "manual":
             payments.authorize(store, intent)
         case "paid" | "unrefundable":
             _succeed(store, intent)
-        case "disputed" | "inquiry" as outcome:
-            payments.dispute(store, _succeed(store, intent), inquiry=outcome == "inquiry")
-        case "processing" | "refused" as outcome:
-            payments.wait_for_bank(store, intent, pays=outcome == "processing")
+        case "disputed" | "inquiry" as later:
+            payments.dispute(store, _succeed(store, intent), inquiry=later == "inquiry")
+        case "processing" | "refused" as later:
+            payments.wait_for_bank(store, intent, pays=later == "processing")
         case "action":
             for _, invoice in _to_be_paid(store, intent):
                 store.emit("invoice.payment_action_required", invoice)
@@ -53,9 +53,17 @@ def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
     """Applies the bank's answer to a waiting PaymentIntent. A bank debit gets it after days, a confirmation at once."""
     payments.check_status(intent, "processing", "requires_action")
     debit = intent["status"] == "processing"
-    if paid:
-        return _succeed(store, intent)
-    payments.fail_intent(store, intent)
+    method = store.find(intent["payment_method"] or "")
+    then = CARDS[method["_card"]].then if method and not debit else ""
+    if paid and not then:
+        if method and intent["customer"]:
+            method["_set_up"] = True
+        _succeed(store, intent)
+        return intent
+    if debit or paid:
+        payments.fail_intent(store, intent, then or "generic_decline")
+    else:
+        payments.refuse_confirmation(store, intent)
     failed_by(store, intent, automatic=debit)
     return intent
 
@@ -100,7 +108,7 @@ def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, aut
     if intent is None:
         _mark_paid(store, invoice)
     elif method is None:
-        fail_invoice(store, invoice, automatic=automatic)
+        _charge_failed(store, invoice, automatic=automatic)  # without a payment method there is no charge
         raise invalid("This customer has no attached payment source or default payment method.", code="missing")
     else:
         confirm_intent(store, intent, method, automatic=automatic)
@@ -156,6 +164,7 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
         "next_payment_attempt": None,
     }
     invoice["status_transitions"]["paid_at"] = store.now()
+    store.emit("invoice.updated", invoice)
     store.emit("invoice.paid", invoice)
     if not out_of_band:
         store.emit("invoice.payment_succeeded", invoice)
@@ -163,18 +172,16 @@ def _mark_paid(store: Store, invoice: Object, payment: Object | None = None, *, 
         paid = {"canceled_at": None, "paid_at": store.now()}
         payment |= {"status": "paid", "amount_paid": payment["amount_requested"], "status_transitions": paid}
         store.emit("invoice_payment.paid", payment)
+    _set_delinquent(store, invoice, delinquent=False)
     _move_subscription(store, invoice, {"past_due", "unpaid", "incomplete"}, "active")
 
 
-def fail_invoice(store: Store, invoice: Object, *, automatic: bool) -> Object:
-    """Fails the charge: changes the PaymentIntent, the invoice and its subscription."""
-    invoices.check_status(invoice, "open")
-    intent = invoices.intent_of(store, invoice)
-    if intent is None:
-        raise invalid("Nothing is due on this invoice.")
-    payments.fail_intent(store, intent)
-    _charge_failed(store, invoice, automatic=automatic)
-    return intent
+def _set_delinquent(store: Store, invoice: Object, *, delinquent: bool) -> None:
+    """https://docs.stripe.com/api/customers/object#customer_object-delinquent"""
+    customer = store.find(invoice["customer"])
+    if customer and customer["delinquent"] is not delinquent:
+        customer["delinquent"] = delinquent
+        store.emit("customer.updated", customer)
 
 
 def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
@@ -190,7 +197,10 @@ def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
         days = () if first else RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
         invoice["next_payment_attempt"] = store.now() + days[0] * DAY if days else None
     invoice["attempted"] = True
+    # Stripe's own answer to "which events tell of a failed renewal?", copied at https://cbabhusal.wordpress.com/tag/stripe/
+    store.emit("invoice.updated", invoice)
     store.emit("invoice.payment_failed", invoice)
+    _set_delinquent(store, invoice, delinquent=True)
     _move_subscription(store, invoice, {"active", "trialing"}, "past_due")
     if automatic and invoice["next_payment_attempt"] is None:
         _end_dunning(store, invoice)
@@ -201,6 +211,7 @@ def _end_dunning(store: Store, invoice: Object) -> None:
     if subscription is None or subscription["status"] != "past_due":
         return
     if store.dunning_ends == "canceled":
+        schedules.abort(store, subscription)
         subscriptions.cancel_subscription(store, subscription)
     else:
         _move_subscription(store, invoice, {"past_due"}, store.dunning_ends)

@@ -5,7 +5,7 @@
 
 from typing import Any, Literal
 
-from local.stripe.engine import lines, payments
+from local.stripe.engine import discounts, lines, payments
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import invalid
 
@@ -39,7 +39,11 @@ def create_draft(
         items = subscription["items"]["data"]
         data += [lines.of_period(invoice, item, free=period == "free") for item in items]
     invoice["lines"] = {"object": "list", "data": data, "has_more": False, "url": f"/v1/invoices/{invoice['id']}/lines"}
-    _add_up(invoice, owner["balance"])
+    if subscription:
+        invoice["discounts"] += discounts.active(store, subscription)
+    _add_up(store, invoice)
+    if subscription:
+        discounts.spend(store, subscription, invoice)
     store.emit("invoice.created", invoice)
     return invoice
 
@@ -62,11 +66,14 @@ def _pending(store: Store, customer: str, subscription: Object | None) -> list[O
     return [item for item in waiting if item["_subscription"] in of]
 
 
-def _add_up(invoice: Object, balance: int) -> None:
-    """`balance` is the customer's balance in minor units. A negative one is a credit, which pays before a card."""
-    total = sum(line["amount"] for line in invoice["lines"]["data"])
+def _add_up(store: Store, invoice: Object) -> None:
+    """Sets the amounts. A negative balance of the customer is a credit, which pays before a card."""
+    balance = store.get("customer", invoice["customer"])["balance"]
+    discounts.reduce(store, invoice)
+    subtotal = sum(line["amount"] for line in invoice["lines"]["data"])
+    total = subtotal - sum(one["amount"] for one in invoice["total_discount_amounts"])
     due = max(0, total + balance)
-    invoice |= {"subtotal": total, "total": total, "amount_due": due, "amount_remaining": due}
+    invoice |= {"subtotal": subtotal, "total": total, "amount_due": due, "amount_remaining": due}
     invoice |= {"starting_balance": balance, "ending_balance": min(0, total + balance)}
 
 
@@ -74,7 +81,7 @@ def add_item(store: Store, invoice: Object, item: Object) -> None:
     """Adds a line to a draft."""
     check_status(invoice, "draft")
     invoice["lines"]["data"].insert(0, lines.of_item(invoice, item))
-    _add_up(invoice, store.get("customer", invoice["customer"])["balance"])
+    _add_up(store, invoice)
     store.emit("invoice.updated", invoice)
 
 
@@ -125,8 +132,8 @@ def create_invoice(store: Store, subscription: Object, reason: str, period: Peri
 
 
 def subscription_of(store: Store, invoice: Object) -> Object | None:
-    parent = invoice["parent"]
-    return store.get("subscription", parent["subscription_details"]["subscription"]) if parent else None
+    details = (invoice["parent"] or {}).get("subscription_details")
+    return store.get("subscription", details["subscription"]) if details else None
 
 
 def payment_of(store: Store, invoice: Object) -> Object | None:
@@ -146,6 +153,7 @@ def method_of(store: Store, invoice: Object) -> str | None:
         invoice["default_payment_method"]
         or (subscription and subscription["default_payment_method"])
         or customer["invoice_settings"]["default_payment_method"]
+        or customer.get("default_source")
     )
     return saved
 
@@ -170,6 +178,7 @@ def delete_draft(store: Store, invoice: Object) -> Object:
     check_status(invoice, "draft")
     for item in store.all("invoiceitem", invoice=invoice["id"]):
         item["invoice"] = None
+    store.emit("invoice.deleted", invoice)
     return store.delete(invoice)
 
 

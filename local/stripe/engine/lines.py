@@ -1,5 +1,6 @@
 """The lines of an invoice, and the credits and charges for a change within a period."""
 
+from local.stripe.engine import discounts
 from local.stripe.engine.store import Object, Store, new_id
 
 _EMPTY_LISTS = ("discount_amounts", "discounts", "pretax_credit_amounts", "taxes")
@@ -31,7 +32,8 @@ def of_item(invoice: Object, item: Object) -> Object:
     }
     parent = {"type": "invoice_item_details", "subscription_item_details": None, "invoice_item_details": details}
     shown = {"price": item["_price"], "quantity": item["quantity"]}
-    return _line(invoice, item["amount"], item["description"], item["period"], shown) | {"parent": parent}
+    line = _line(invoice, item["amount"], item["description"], item["period"], shown)
+    return line | {"parent": parent, "discountable": item["discountable"]}
 
 
 def _line(invoice: Object, amount: int, text: str | None, period: Object, item: Object) -> Object:
@@ -68,7 +70,13 @@ def pend(store: Store, customer: str, amount: int, currency: str, **values: obje
     now = store.now()
     made = store.create("invoiceitem", customer=customer, amount=amount, currency=currency, date=now)
     made |= {"period": {"start": now, "end": now}, "quantity": 1, "metadata": {}, "invoice": None}
-    made |= {"_subscription": None, "_price": None, "net_amount": amount, **values}
+    made |= {
+        "discountable": not values.get("proration"),
+        "_subscription": None,
+        "_price": None,
+        "net_amount": amount,
+        **values,
+    }
     made["quantity_decimal"] = str(made["quantity"])
     store.emit("invoiceitem.created", made)
     return made
@@ -78,6 +86,7 @@ def prorate(store: Store, subscription: Object, item: Object, price: Object, qua
     """Credits the unused time at the present price, and charges the remaining time at the new price."""
     start, end, now = item["current_period_start"], item["current_period_end"], store.now()
     left = min(1, max(0, end - now) / max(1, end - start))
+    left *= discounts.share(store, subscription)
     customer, currency = subscription["customer"], subscription["currency"]
     for text, amount, of in (
         ("Unused time", -round(item["price"]["unit_amount"] * item["quantity"] * left), item["price"]),

@@ -5,7 +5,8 @@
 
 from typing import Any, Final
 
-from local.stripe.engine.cards import BANK, CARDS, Card
+from local.stripe.engine import balance
+from local.stripe.engine.cards import BANK, CARDS, Card, refusal
 from local.stripe.engine.store import DAY, Object, Store, new_id
 from local.stripe.errors import invalid, missing
 
@@ -41,7 +42,8 @@ def _details(name: str, card: Card) -> Object:
 def _card(card: Card) -> Object:
     empty = dict.fromkeys(("checks", "generated_from", "networks", "three_d_secure_usage", "wallet"))
     expiry = {"exp_month": 12, "exp_year": 2034}
-    return {"brand": card.brand, "last4": card.number[-4:], "country": "US", "funding": "credit", **expiry, **empty}
+    kind = {"brand": card.brand, "country": card.country, "funding": card.funding}
+    return {"last4": card.number[-4:], **kind, **expiry, **empty}
 
 
 def _bank(card: Card) -> Object:
@@ -80,8 +82,10 @@ def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Ob
 
 def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
     """`pays`: whether the bank will pay."""
-    answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays}
+    made = _charge(store, intent, status="pending", captured=False)
+    answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays, "latest_charge": made["id"]}
     intent |= {"status": "processing", "last_payment_error": None, **answer}
+    store.emit("charge.pending", made)
     store.emit("payment_intent.processing", intent)
 
 
@@ -94,7 +98,7 @@ def ask_customer(store: Store, intent: Object) -> None:
 
 def authorize(store: Store, intent: Object) -> None:
     """The bank holds the money until it is captured. https://docs.stripe.com/payments/place-a-hold-on-a-payment-method"""
-    made = _charge(store, intent, captured=False)
+    made = _charge(store, intent, status="succeeded", captured=False)
     done = {"latest_charge": made["id"], "last_payment_error": None, "next_action": None}
     intent |= {"status": "requires_capture", "amount_capturable": intent["amount"], **done}
     store.emit("charge.succeeded", made)
@@ -120,15 +124,24 @@ def capture(store: Store, intent: Object, amount: int | None) -> Object:
 
 def charge(store: Store, intent: Object) -> Object:
     """The money arrives. Returns the charge."""
-    made = _charge(store, intent, captured=True)
+    made = _pending(store, intent) or _charge(store, intent, status="succeeded", captured=True)
+    made |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": intent["amount"]}
     done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
     intent |= {"status": "succeeded", "next_action": None, **done}
     store.emit("charge.succeeded", made)
     store.emit("payment_intent.succeeded", intent)
+    store.emit("charge.updated", made)  # its balance transaction is known a little later: `automatic_async`
+    balance.tell(store, intent["payment_method"])
     return made
 
 
-def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
+def _pending(store: Store, intent: Object) -> Object | None:
+    """The charge that waits for the customer's bank."""
+    made = store.find(intent["latest_charge"] or "")
+    return made if made and made["status"] == "pending" else None
+
+
+def _charge(store: Store, intent: Object, *, status: str, captured: bool) -> Object:
     return store.create(
         "charge",
         amount=intent["amount"],
@@ -138,19 +151,34 @@ def _charge(store: Store, intent: Object, *, captured: bool) -> Object:
         currency=intent["currency"],
         customer=intent["customer"],
         metadata={**intent["metadata"]},
-        paid=True,
+        paid=status == "succeeded",
         payment_intent=intent["id"],
         payment_method=intent["payment_method"],
-        status="succeeded",
+        status=status,
     )
 
 
 def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> Object:
-    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined."}
-    error["charge"] = new_id("ch")  # each attempt has a charge of its own
+    """The bank declines. Each attempt has a charge of its own, a failed one too; it is the intent's latest.
+
+    https://docs.stripe.com/api/payment_intents/object#payment_intent_object-latest_charge
+    """
+    made = _pending(store, intent) or _charge(store, intent, status="failed", captured=False)
+    error = {"type": "card_error", **refusal(code), "charge": made["id"]}
+    made |= {"status": "failed", "failure_code": error["code"], "failure_message": error["message"]}
+    intent["latest_charge"] = made["id"]
     intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
+    store.emit("charge.failed", made)
     store.emit("payment_intent.payment_failed", intent)
     return intent
+
+
+def refuse_confirmation(store: Store, intent: Object) -> None:
+    """The customer did not confirm, so nothing was charged. https://docs.stripe.com/error-codes"""
+    message = "The provided PaymentMethod has failed authentication."
+    error = {"type": "invalid_request_error", "code": "payment_intent_authentication_failure", "message": message}
+    intent |= {"status": "requires_payment_method", "next_action": None, "last_payment_error": error}
+    store.emit("payment_intent.payment_failed", intent)
 
 
 def cancel_intent(store: Store, intent: Object) -> Object:
@@ -171,6 +199,8 @@ def check_status(intent: Object, *statuses: str) -> None:
 
 def refund(store: Store, charge: Object, amount: int | None, **values: Any) -> Object:
     """`amount` is in minor units. None means the rest of the charge."""
+    if not charge["paid"]:
+        raise invalid(f"Charge {charge['id']} is {charge['status']}, so it cannot be refunded.", "charge")
     left = charge["amount"] - charge["amount_refunded"]
     amount = left if amount is None else amount
     if not 0 < amount <= left:
@@ -201,6 +231,7 @@ def fail_refund(store: Store, refund: Object, reason: str = "declined") -> Objec
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     store.emit("refund.updated", refund)
+    store.emit("charge.refund.updated", refund)
     store.emit("refund.failed", refund)
     return refund
 

@@ -5,7 +5,7 @@ https://docs.stripe.com/billing/subscriptions/billing-cycle
 
 from contextlib import suppress
 
-from local.stripe.engine import collecting, invoices, lines, payments, schedules
+from local.stripe.engine import collecting, discounts, invoices, lines, payments, schedules
 from local.stripe.engine.objects import merge
 from local.stripe.engine.store import HOUR, Object, Store
 from local.stripe.engine.subscriptions import (
@@ -49,12 +49,13 @@ def renew(store: Store, subscription: Object, method: str | None = None, *, late
         item |= {"current_period_start": start, "current_period_end": after(start, item["price"])}
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
-    store.emit("customer.subscription.updated", subscription)
     customer = subscription["customer"]
     finalized_at = store.now() + HOUR
     invoice = invoices.create_draft(
         store, customer, "subscription_cycle", subscription, automatically_finalizes_at=finalized_at
     )
+    # The draft comes first, by Stripe's own answer that is copied at https://cbabhusal.wordpress.com/tag/stripe/
+    store.emit("customer.subscription.updated", subscription)
     pause = subscription["pause_collection"]
     if pause and pause["behavior"] == "keep_as_draft":
         invoice |= {"auto_advance": False, "automatically_finalizes_at": None}
@@ -115,6 +116,8 @@ def update_subscription(store: Store, subscription: Object, form: Object) -> Obj
     if "pause_collection" in form:
         pause = form["pause_collection"] or None
         subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
+    if "discounts" in form:
+        discounts.put(store, subscription, form["discounts"] or [])
     if form.get("default_payment_method"):
         method = payments.payment_method(store, form["default_payment_method"], subscription["customer"])
         subscription["default_payment_method"] = method["id"]

@@ -22,9 +22,13 @@ DAY: Final = 24 * HOUR
 PREFIXES: Final = {
     "billing_portal.configuration": "bpc",
     "billing_portal.session": "bps",
+    "card": "card",
     "charge": "ch",
     "checkout.session": "cs_test",
+    "coupon": "co",
+    "credit_note": "cn",
     "customer": "cus",
+    "discount": "di",
     "dispute": "du",
     "event": "evt",
     "invoice": "in",
@@ -32,13 +36,20 @@ PREFIXES: Final = {
     "invoiceitem": "ii",
     "line_item": "il",
     "payment_intent": "pi",
+    "payment_link": "plink",
     "payment_method": "pm",
+    "plan": "plan",
     "price": "price",
     "product": "prod",
+    "promotion_code": "promo",
+    "quote": "qt",
     "refund": "re",
+    "setup_intent": "seti",
     "subscription": "sub",
     "subscription_item": "si",
     "subscription_schedule": "sub_sched",
+    "tax_rate": "txr",
+    "test_helpers.test_clock": "clock",
     "webhook_endpoint": "we",
 }
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -78,6 +89,7 @@ class Store:
         self.deleted: dict[str, Object] = {}
         self._last_shown: dict[str, Object] = {}
         self._on_event = on_event
+        self.resend = on_event  # delivers an event once more
         self.clock = clock
         self.request: Object = {"id": None, "idempotency_key": None}
         self.public_url = "https://invoice.stripe.com"
@@ -142,9 +154,10 @@ class Store:
         visible = shown(obj)
         data: Object = {"object": visible}
         if event_type.endswith(".updated"):
-            before = {name: old for name, old in self._last_shown.get(obj["id"], {}).items() if name not in _ADDRESSES}
+            last = self._last_shown.get(obj["id"], {})
+            before = {name: old for name, old in last.items() if name not in _ADDRESSES}
             data["previous_attributes"] = {name: before[name] for name in before if before[name] != visible.get(name)}
-        self._last_shown[obj["id"]] = visible
+        self._last_shown[obj.get("id", event_type)] = visible  # a balance has no id
         event = self.create(
             "event",
             type=event_type,

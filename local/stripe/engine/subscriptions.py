@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from dateutil.relativedelta import relativedelta
 
+from local.stripe.engine import schedules
 from local.stripe.engine.store import DAY, Object, Store
 from local.stripe.errors import invalid
 
@@ -64,8 +65,9 @@ def notice_trial(store: Store, subscription: Object) -> None:
 
 def saved_method(store: Store, subscription: Object) -> str | None:
     """The payment method that Stripe charges by itself: the subscription's own, or else its customer's."""
-    settings = store.get("customer", subscription["customer"])["invoice_settings"]
-    saved: str | None = subscription["default_payment_method"] or settings["default_payment_method"]
+    customer = store.get("customer", subscription["customer"])
+    chosen = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    saved: str | None = chosen or customer.get("default_source")
     return saved
 
 
@@ -91,6 +93,7 @@ def cancel_subscription(store: Store, subscription: Object, **details: Any) -> O
     check_live(subscription)
     now = store.now()
     subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now, **details}
+    schedules.end_with(store, subscription)
     store.emit("customer.subscription.deleted", subscription)
     return subscription
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from local.stripe.engine import checkout, collecting, invoices, payments, periods, subscriptions
+from local.stripe.engine import checkout, collecting, invoices, payments, periods, quotes, scheduling, subscriptions
 from local.stripe.engine.store import HOUR, Clock, Object, Store
 from local.stripe.errors import ApiError
 
@@ -31,6 +31,7 @@ def advance(store: Store, clock: Clock, seconds: float) -> int:
 def _due(store: Store) -> Iterator[Due]:
     for session in store.all("checkout.session", status="open"):
         yield session["expires_at"], _on(checkout.expire_checkout, store, session)
+    yield from _of_plans(store)
     # For objects that were added without their customer, nothing becomes due.
     for subscription in store.all("subscription"):
         if store.find(subscription["customer"]):
@@ -71,6 +72,27 @@ def _of_subscription(store: Store, subscription: Object) -> Iterator[Due]:
         yield end, lambda: periods.renew(store, subscription, later=True)
 
 
+def _of_plans(store: Store) -> Iterator[Due]:
+    """A phase ends before a period that ends at the same time, so the renewal is that of the next phase."""
+    for schedule in store.all("subscription_schedule"):
+        yield from _of_schedule(store, schedule)
+    for quote in (*store.all("quote", status="draft"), *store.all("quote", status="open")):
+        yield quote["expires_at"], _on(quotes.cancel, store, quote)
+
+
+def _of_schedule(store: Store, schedule: Object) -> Iterator[Due]:
+    phases = schedule["phases"]
+    if schedule["status"] == "not_started":
+        yield phases[0]["start_date"], _on(scheduling.start_now, store, schedule)
+    if schedule["status"] != "active" or not phases:
+        return
+    last = phases[-1]["end_date"]
+    if not schedule.get("_noticed"):
+        yield last - scheduling.NOTICE, _on(scheduling.notice, store, schedule)
+    if not (schedule["current_phase"]["end_date"] == last and schedule["end_behavior"] == "cancel"):
+        yield schedule["current_phase"]["end_date"], _on(scheduling.end_phase, store, schedule)
+
+
 def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
     if invoice["status"] == "draft" and invoice["automatically_finalizes_at"]:
         yield invoice["automatically_finalizes_at"], _on(_finalize, store, invoice)
@@ -80,7 +102,9 @@ def _of_invoice(store: Store, invoice: Object) -> Iterator[Due]:
 
 def _finalize(store: Store, invoice: Object) -> None:
     invoices.finalize(store, invoice)
-    if not periods.close_if_paused(store, invoice):
+    if invoice["collection_method"] == "send_invoice":
+        store.emit("invoice.sent", invoice)
+    elif not periods.close_if_paused(store, invoice):
         _try(store, invoice)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from werkzeug.wrappers import Request, Response
 
 from local.stripe.engine import invoices
-from local.stripe.engine.cards import BANK, CARDS, named_by
+from local.stripe.engine.cards import BANK, CARDS, named_by, refusal_of_number
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError
 from local.web import money, page
@@ -32,7 +32,14 @@ class Visit(NamedTuple):
 
 def chosen(visit: Visit) -> str:
     """The name of the test card that the customer entered. Raises `ApiError`."""
-    return known(BANK if visit.field("method") == "bank" else named_by(visit.field("card")))
+    if visit.field("method") == "bank":
+        return BANK
+    number = visit.field("card")
+    name = named_by(number)
+    if name is None:
+        refused = refusal_of_number(number)
+        raise ApiError(402, "card_error", refused.pop("message"), **refused)
+    return name
 
 
 def known(name: str | None) -> str:

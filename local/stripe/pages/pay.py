@@ -59,7 +59,7 @@ def _confirm_invoice(visit: Visit, id: str) -> Response:
     if agreed(visit):
         collecting.answer_intent(visit.store, intent, paid=True)
         return redirect(f"/i/{id}", 303)
-    collecting.fail_invoice(visit.store, invoice, automatic=False)
+    collecting.answer_intent(visit.store, intent, paid=False)
     return _invoice(visit, invoice, 402, _REFUSED)
 
 

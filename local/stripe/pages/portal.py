@@ -7,7 +7,7 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
 from local.stripe.engine import payments, schedules
-from local.stripe.engine.cards import CARDS, SAVABLE
+from local.stripe.engine.cards import SAVABLE, outcome, refusal
 from local.stripe.engine.objects import change
 from local.stripe.engine.periods import update_subscription
 from local.stripe.engine.store import Object, Store
@@ -157,10 +157,9 @@ def _save_card(portal: Portal, _: str) -> None:
 
 def _check_savable(name: str) -> None:
     """Stripe tests a card before it saves it, except for the cards in SAVABLE. Raises `ApiError` if the test fails."""
-    outcome = CARDS[name].outcome
-    if outcome not in ("paid", "processing", "action") and name not in SAVABLE:
-        error = {"code": "card_declined", "decline_code": outcome, "message": "Your card was declined."}
-        raise declined({"last_payment_error": error})
+    result = outcome(name)
+    if result not in ("paid", "processing", "action") and name not in SAVABLE:
+        raise declined({"last_payment_error": refusal(result)})
 
 
 def _live(portal: Portal) -> list[Object]:

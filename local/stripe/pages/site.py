@@ -11,12 +11,13 @@ from werkzeug.wrappers import Request, Response
 from local.stripe.account import Account
 from local.stripe.errors import ApiError
 from local.stripe.pages import checkout as pages_checkout
+from local.stripe.pages import links as pages_links
 from local.stripe.pages import pay as pages_pay
 from local.stripe.pages import portal as pages_portal
 from local.stripe.pages.components import Visit
 from local.web import page, static
 
-_ROUTES: Final = (*pages_checkout.ROUTES, *pages_portal.ROUTES, *pages_pay.ROUTES)
+_ROUTES: Final = (*pages_checkout.ROUTES, *pages_links.ROUTES, *pages_portal.ROUTES, *pages_pay.ROUTES)
 
 
 class Pages:

@@ -74,8 +74,8 @@ def test_a_confirmation_that_fails_is_overdue(world: World) -> None:
     world.deliver_new()
     invoice = latest_invoice(world)
     assert (invoice.status, invoice.action_required) == (InvoiceStatus.OVERDUE, False)
-    assert invoice.failure_code == "generic_decline"
-    assert latest_payment(world).failed_charge_id
+    assert invoice.failure_code == "payment_intent_authentication_failure"
+    assert latest_payment(world).failed_charge_id is None  # nothing was charged
 
 
 # -- items

@@ -112,7 +112,7 @@ def test_a_failed_payment_has_its_code_and_message(world: World) -> None:
     assert payment
     assert invoice
     assert (payment.status, payment.failure_code) == (PaymentStatus.FAILED, "insufficient_funds")
-    assert payment.failure_message == "Your card was declined."
+    assert payment.failure_message == "Your card has insufficient funds."
     assert invoice.status is InvoiceStatus.PENDING
 
 

@@ -12,7 +12,7 @@ import stripe
 from billing.adapters.stripe_api import StripeApi
 from billing.domain.statuses import InvoiceStatus, TenantStatus
 from billing.domain.writes import Pointer, StripeId
-from local.stripe.engine import checkout, periods, subscriptions
+from local.stripe.engine import checkout, collecting, periods, subscriptions
 from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.integration.support import only_subscription, refused
@@ -66,6 +66,24 @@ def test_a_confirmed_payment_completes_the_same_subscription(world: World) -> No
     checkout.complete_checkout(world.stripe.store, session, CONFIRM, confirmed=True)
     world.deliver_new()
     assert only_subscription(world).status == "active"
+    assert status(world) is TenantStatus.ACTIVE
+
+
+@pytest.mark.parametrize("first", ["customer.subscription.created", "customer.subscription.updated"])
+def test_an_event_from_before_the_first_invoice_does_not_hide_that_it_is_paid(world: World, first: str) -> None:
+    """The buyer confirms aside, so the session stays open and no event of it comes."""
+    world.plan()
+    fail(world, session_of(world), CONFIRM)
+    store = world.stripe.store
+    collecting.answer_intent(store, store.all("payment_intent")[0], paid=True)
+    of_invoice = [one for one in store.all("event") if one["type"] == "invoice.payment_succeeded"]
+    of_subscription = sorted(
+        (one for one in store.all("event") if one["type"].startswith("customer.subscription.")),
+        key=lambda one: one["type"] != first,
+    )
+    of_subscription[0]["data"]["object"]["latest_invoice"] = None
+    for one in (*of_invoice, *of_subscription):
+        assert world.deliver(one).status == 200
     assert status(world) is TenantStatus.ACTIVE
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from billing.domain import access
 from billing.domain.announced_v1 import attempt_failed, ended, noticed, scheduled, will_end
-from billing.domain.announcing import Rule, became, changed, grew, is_new, left
+from billing.domain.announcing import Rule, became, changed, grew, is_new, left, moved
 from billing.domain.entities import Invoice, Kind, Payment, Subscription
 from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
 
@@ -74,10 +74,16 @@ def _must_act(before: Invoice | Payment | None, after: Invoice | Payment) -> boo
 
 
 def _payment_failed(before: Payment | None, after: Payment) -> bool:
-    """Each failed attempt, and not only the first: each has a charge of its own."""
+    """Each failed attempt, and not only the first: each has a charge of its own, or a reason why nothing was charged.
+
+    Stripe also clears the reason: https://docs.stripe.com/api/payment_intents/object#payment_intent_object-last_payment_error
+    """
     if after.status is not PaymentStatus.FAILED:
         return False
-    return before is None or before.status is not after.status or before.failed_charge_id != after.failed_charge_id
+    if before is None or before.status is not PaymentStatus.FAILED:
+        return True
+    told = after.failed_charge_id or after.failure_code
+    return told is not None and changed("failed_charge_id")(before, after)
 
 
 _TENANT: Final[tuple[Rule, ...]] = (
@@ -136,7 +142,7 @@ _PAYMENT: Final[tuple[Rule, ...]] = (
     ),
     ("payment.disputed", became("disputed", True), ("disputed", "dispute_status", *_SALE)),
     ("payment.inquiry_opened", became("dispute_status", *_OPEN_INQUIRY), ("disputed", "dispute_status", *_SALE)),
-    ("payment.dispute_closed", became("dispute_status", *_DECIDED), ("disputed", "dispute_status", *_SALE)),
+    ("payment.dispute_closed", moved("dispute_status", *_DECIDED), ("disputed", "dispute_status", *_SALE)),
 )
 
 RULES: Final[Mapping[Kind, tuple[Rule, ...]]] = {

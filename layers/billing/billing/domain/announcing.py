@@ -28,6 +28,11 @@ def became(name: str, *values: Any) -> Happened:
     return lambda before, after: getattr(after, name) in values and getattr(before, name, None) not in values
 
 
+def moved(name: str, *values: Any) -> Happened:
+    """Whether the field has one of these values now, and had another value before, perhaps also one of these."""
+    return lambda before, after: getattr(after, name) in values and getattr(before, name, None) != getattr(after, name)
+
+
 def left(name: str, *values: Any, to: tuple[Any, ...]) -> Happened:
     """Whether the field had one of these values before, and has one of the others now."""
     return lambda before, after: before is not None and getattr(before, name) in values and getattr(after, name) in to

@@ -18,7 +18,7 @@ from billing.observability import logger
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.effects.outcome import Effect, Fetch, Outcome, ignored
-from billing.replica.load import account_of, with_plans_of
+from billing.replica.load import account_of, with_references_of
 from billing.replica.stripe_event import Event
 
 type Fetcher = Callable[[FetchedKind, str], Snapshot]
@@ -89,7 +89,7 @@ class Decider:
 
     def _apply(self, effect: Effect, event: Event, account: Account, state: Snapshot | None) -> Outcome | Fetch:
         if state and state.object["object"] == "subscription":
-            account = with_plans_of(self.table, account, payloads.prices_of(state.object))
+            account = with_references_of(self.table, account, state.object)
         return effect(event, account, state)
 
     def _account_by_another(self, stripe_object: Payload) -> Account | None:

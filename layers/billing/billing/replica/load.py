@@ -1,12 +1,12 @@
 """Reads an account from the table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.store import Table
-from billing.domain.entities import Entity, Invoice, Payment, Tenant
+from billing.domain.entities import Entity, Invoice, Kind, Payment, Tenant
 from billing.domain.ids import is_tenant_id
 from billing.domain.order import Payload
 from billing.observability import logger
@@ -53,10 +53,21 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
     return replace(account, subscriptions={s.stripe_subscription_id: s for s in table.subscriptions(owner)})
 
 
-def with_plans_of(table: Table, account: Account, prices: Iterable[str]) -> Account:
-    """The account with the plans of more prices. A price's plan never changes, so it may be read at any time."""
-    missing = {price: keys.stripe_pointer(price) for price in prices if price not in account.plans}
-    return _with_plans(account, missing, table.read(missing.values())) if missing else account
+def with_references_of(table: Table, account: Account, subscription: Payload) -> Account:
+    """The account with what a fetched subscription names and its event did not.
+
+    They may be read after the account. A price's plan never changes, and an invoice that decides anything must be
+    unchanged at the commit.
+    """
+    referred, owner = references(subscription), account.tenant.tenant_id
+    prices = {price: keys.stripe_pointer(price) for price in referred.prices if price not in account.plans}
+    unread = replace(referred, invoices=tuple(one for one in referred.invoices if one not in account.invoices))
+    invoices = [keys.of(one) for one in unread.entities(owner) if one.kind is Kind.INVOICE]
+    if not prices and not invoices:
+        return account
+    found = table.read([*prices.values(), *invoices])
+    more = _held(Invoice, unread, owner, found)
+    return _with_plans(replace(account, invoices={**account.invoices, **more}), prices, found)
 
 
 def _with_plans(account: Account, prices: Mapping[str, Key], found: _Found) -> Account:

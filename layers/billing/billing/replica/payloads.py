@@ -335,9 +335,9 @@ def _charge(intent: Payload) -> str | None:
 
 # -- charges
 
-# Stripe's statuses of a dispute in which the customer's bank has the money. `warning_…` is an inquiry: no money moved.
-# https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/api/disputes/object#dispute_object-status
-_TAKEN: Final = frozenset({"needs_response", "under_review", "lost"})
+# Stripe's statuses of a dispute in which we have the money. In the others, as in an appeal, the customer's bank has
+# it. https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/api/disputes/object#dispute_object-status
+_OURS: Final = frozenset({"won", "prevented", "warning_needs_response", "warning_under_review", "warning_closed"})
 DISPUTES: Final = "disputes"  # not a field of Stripe's charge: `StripeApi.fetch` adds the charge's disputes
 _NOT_REFUNDED: Final = frozenset({"failed", "canceled"})
 
@@ -362,7 +362,7 @@ def _dispute_fields(charge: Payload) -> dict[str, Any]:
     if not disputes:
         return {"disputed": flag(charge, "disputed"), "dispute_status": None}
     newest = max(disputes, key=_age)
-    taken = any(text(dispute, "status") in _TAKEN for dispute in disputes)
+    taken = any(text(dispute, "status") not in _OURS for dispute in disputes)
     return {"disputed": taken, "dispute_status": text(newest, "status")}
 
 

@@ -23,8 +23,15 @@ def subscription_changed(event: Event, account: Account, fetched: Snapshot | Non
             return Fetch("subscription", incoming.stripe_subscription_id)
         case Verdict.STALE:
             return OUT_OF_DATE
+    if current is None and fetched is None and _waits_for_unknown_invoice(incoming):
+        return Fetch("subscription", incoming.stripe_subscription_id)
     outcome = with_subscription(account, next_state(current, incoming))
     return replace(outcome, unchanged=_awaited(account, incoming)) if current is None else outcome
+
+
+def _waits_for_unknown_invoice(new: Subscription) -> bool:
+    """Whether the event was made before the first invoice. Only that invoice can tell that the money came."""
+    return new.checkout_payment is CheckoutPayment.PENDING and new.checkout_invoice_id is None
 
 
 def _awaited(account: Account, new: Subscription) -> tuple[Unchanged, ...]:
@@ -46,6 +53,8 @@ def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> An
     current = account.subscriptions.get(incoming.stripe_subscription_id)
     decided = verdict(current, incoming, fetched)
     if decided is Verdict.FETCH:
+        return Fetch("subscription", incoming.stripe_subscription_id)
+    if current is None and fetched is None and _waits_for_unknown_invoice(incoming):
         return Fetch("subscription", incoming.stripe_subscription_id)
     after = next_state(current, incoming) if decided is Verdict.APPLY or current is None else current
     ends = moment(event.object, "trial_end")

@@ -1,0 +1,37 @@
+"""The first invoice of a checkout is paid in another way: on its hosted page, or by a retry in the dashboard."""
+
+from contextlib import suppress
+
+import pytest
+
+from billing.domain.statuses import TenantStatus
+from local.stripe.engine import checkout, collecting
+from local.stripe.errors import ApiError
+from tests.world import World
+
+
+@pytest.mark.parametrize("ends", ["it stays open", "it expires"])
+def test_a_tenant_that_pays_its_first_invoice_elsewhere_has_access(world: World, ends: str) -> None:
+    """Decision 4: the payment of the checkout's invoice settles it. The subscription's event comes before the payment.
+
+    A card that is declined leaves a subscription that is incomplete, with an open invoice:
+    https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
+    """
+    world.plan()
+    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
+    made = world.stripe.store.get("checkout.session", session)
+    with suppress(ApiError):
+        checkout.complete_checkout(world.stripe.store, made, "pm_card_chargeDeclined")
+    world.deliver_new()
+    [invoice] = world.stripe.store.all("invoice")
+    collecting.pay_invoice(world.stripe.store, invoice, "pm_card_visa")
+    if ends == "it expires":
+        checkout.expire_checkout(world.stripe.store, made)
+    world.deliver_new()
+    world.run("reconcile_stripe", {})
+
+    [subscription] = world.subscriptions()
+    assert subscription.status == "active"
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
