@@ -27,9 +27,19 @@ QUICK = (
 )
 # A guard, a history in which it is needed, and what is wrong without it. See tests/torture/mutants.py.
 NEEDED = (
-    ("the rule of final states", "one-off invoice", (60,), "left the final state SUCCEEDED for FAILED"),
-    ("the rule of one second", "upgrade and downgrade", (0,), "planId is 'plan-big' and must be 'plan-small'"),
-    ("the order by Stripe's time", "cancel and take back", (60,), "cancelAtPeriodEnd is True and must be False"),
+    ("the rule of final states", "one-off invoice", (60,), "a final state was left"),
+    (
+        "the rule of one second",
+        "upgrade and downgrade",
+        (0,),
+        "planId is plan-big in the table and plan-small at Stripe",
+    ),
+    (
+        "the order by Stripe's time",
+        "cancel and take back",
+        (60,),
+        "cancelAtPeriodEnd is True in the table and False at Stripe",
+    ),
 )
 
 
