@@ -30,6 +30,7 @@ from tests.orders.memory import Raw, Read, found_by
 from tests.orders.stage import Moment, Stage
 from tests.torture import announced, judge
 
+type _Judged = tuple[list[tuple[str, str]], list[str]]
 type State = Mapping[Key, int]  # for each item its number in `Behaviour.values`
 
 _OF_THE_WRITE: Final = frozenset({"revision", "createdAt", "updatedAt", "eventId"})
@@ -90,6 +91,7 @@ class Behaviour:
         self.runs = 0
         self._numbers: dict[str, int] = {}
         self._trees: dict[tuple[Act, bool], _Node | Leaf] = {}
+        self._judgements: dict[tuple[int | None, int], _Judged] = {}
         self._duplicates: set[tuple[Act, str]] = set()
         self._records: dict[tuple[str, Taken], Raw] = {}
 
@@ -132,11 +134,18 @@ class Behaviour:
         leaf = Leaf(
             written=tuple({key: self._number(after) for key, _, after in kept}.items()),
             taken=taken,
-            told=tuple(one for _, before, after in kept for one in told_once(before, after)),
-            wrong=tuple(one for _, before, after in kept for one in _wrong(before, after)),
+            told=tuple(one for _, before, after in kept for one in self._judged(before, after)[0]),
+            wrong=tuple(one for _, before, after in kept for one in self._judged(before, after)[1]),
             asked=any(read[0] == "stripe" for read in seen),
         )
         return leaf, seen
+
+    def _judged(self, before: Raw | None, after: Raw) -> _Judged:
+        """What a write announces once, and what is wrong with it. Many runs make the same writes."""
+        write = (self._number(before) if before else None, self._number(after))
+        if write not in self._judgements:
+            self._judgements[write] = told_once(before, after), _wrong(before, after)
+        return self._judgements[write]
 
     def _taken(self, event: Object, answer: Any) -> Taken:
         record = self.stage.memory.items.get(keys.event(event["id"]))

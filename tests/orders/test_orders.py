@@ -57,7 +57,7 @@ def test_all_orders_end_in_one_table(stage: Stage, name: str) -> None:
     assert sum(walk(graph, seed) for seed in range(3)), "no event came twice"
 
 
-@pytest.mark.parametrize("gaps", [(1,), (60,), (0, 1), (1, 0)])
+@pytest.mark.parametrize("gaps", [(1,), (60,), (0, 1)])
 @pytest.mark.parametrize("name", ["upgrade and downgrade", "pause and resume"])
 def test_seconds_apart(stage: Stage, name: str, gaps: Gaps) -> None:
     Exploration(Graph(stage, HISTORIES[name], gaps)).run()
