@@ -137,14 +137,14 @@ def inquiry_that_is_escalated(it: Life) -> Iterator[str]:
 
 
 def customer_linked_late(it: Life) -> Iterator[str]:
-    it.linked = False
+    it.customers = None
     it.post("/v1/customers", metadata__from="the dashboard")
     customer = it.one("customer")["id"]
     yield "a customer that nobody knows"
     by_hand: Object = {"items__0__price": "price_small", "default_payment_method": VISA}
     made = it.post("/v1/subscriptions", customer=customer, **by_hand)
     yield "it subscribes"
-    it.linked = True
+    it.customers = {customer}
     it.post(f"/v1/subscriptions/{made['id']}", metadata__tenantId=TENANT)
     yield "somebody writes whose it is"
 
@@ -189,13 +189,14 @@ def own_invoice_paid_twice(it: Life) -> Iterator[str]:
     it.own["inv-1"] = 9000
     first = it.one("payment_intent")
     metadata = {f"metadata__{name}": value for name, value in first["metadata"].items()}
+    back: Object = {"return_url": "https://app.example.com/"}
     second = it.post("/v1/payment_intents", amount=9000, currency="usd", **metadata)
     yield "two PaymentIntents of one invoice"
-    it.post(f"/v1/payment_intents/{first['id']}/confirm", fails=True, payment_method=DECLINED)
+    it.post(f"/v1/payment_intents/{first['id']}/confirm", fails=True, payment_method=DECLINED, **back)
     yield "the first is declined"
-    it.post(f"/v1/payment_intents/{second['id']}/confirm", payment_method=VISA)
+    it.post(f"/v1/payment_intents/{second['id']}/confirm", payment_method=VISA, **back)
     yield "the second is paid"
-    it.post(f"/v1/payment_intents/{first['id']}/confirm", payment_method=VISA)
+    it.post(f"/v1/payment_intents/{first['id']}/confirm", payment_method=VISA, **back)
     yield "the first is paid, too"
 
 

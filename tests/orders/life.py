@@ -6,7 +6,7 @@ the platform. Each later `yield` ends a happening and names it.
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ type Gaps = tuple[int, ...]  # the seconds before each happening, from the first
 class Life:
     """`events` are those that the platform handles. `acts` are calls that anybody may make of the platform at any time
     of the history, by their names.
-    `linked`: something at Stripe says whose the customer is.
+    `customers`: of the tenant; none: those whose metadata name it. None: nothing says yet who is the tenant's.
     `both_shapes`: each event may also come in the shape of an older API version, which is in `older`.
     """
 
@@ -46,7 +46,7 @@ class Life:
         self.moments: list[Moment] = []
         self.own: dict[str, int] = {}
         self.acts: dict[str, Callable[[], Any]] = {}
-        self.linked = True
+        self.customers: Collection[str] | None = ()
         self.both_shapes = False
         self.older: list[Object | None] = []  # for each event
         self.store = Store(self._emitted, lambda: self.at)
@@ -103,7 +103,7 @@ class Life:
             self._note(f"makes event {len(self.events)}, {event['type']}", rest=False)
 
     def _note(self, label: str, *, rest: bool = True) -> None:
-        self.moments.append(Moment(label, frozen(self.store, self.at), len(self.events), rest, self.linked))
+        self.moments.append(Moment(label, frozen(self.store, self.at), len(self.events), rest, self.customers))
 
     # -- what a history may do at Stripe
 

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -50,13 +50,13 @@ _CALL_SECONDS: Final = 0.01  # how long a call of Stripe takes
 
 @dataclass
 class Moment:
-    """Stripe as it was. `events`: so many had been created. `rest`: the happening was over. `linked`: see `Life`."""
+    """Stripe as it was. `events`: so many had been created. `rest`: the happening was over. `customers`: see `Life`."""
 
     label: str
     store: Store
     events: int
     rest: bool
-    linked: bool
+    customers: Collection[str] | None
     answers: dict[str, tuple[Answered, int]] = field(default_factory=dict)
 
 

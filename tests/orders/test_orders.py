@@ -27,9 +27,19 @@ QUICK = (
 )
 # A guard, a history in which it is needed, and what is wrong without it. See tests/torture/mutants.py.
 NEEDED = (
-    ("the rule of final states", "one-off invoice", (60,), "left the final state SUCCEEDED for FAILED"),
-    ("the rule of one second", "upgrade and downgrade", (0,), "planId is 'plan-big' and must be 'plan-small'"),
-    ("the order by Stripe's time", "cancel and take back", (60,), "cancelAtPeriodEnd is True and must be False"),
+    ("the rule of final states", "one-off invoice", (60,), "a final state was left"),
+    (
+        "the rule of one second",
+        "upgrade and downgrade",
+        (0,),
+        "planId is plan-big in the table and plan-small at Stripe",
+    ),
+    (
+        "the order by Stripe's time",
+        "cancel and take back",
+        (60,),
+        "cancelAtPeriodEnd is True in the table and False at Stripe",
+    ),
 )
 
 
@@ -47,7 +57,7 @@ def test_all_orders_end_in_one_table(stage: Stage, name: str) -> None:
     assert sum(walk(graph, seed) for seed in range(3)), "no event came twice"
 
 
-@pytest.mark.parametrize("gaps", [(1,), (60,), (0, 1), (1, 0)])
+@pytest.mark.parametrize("gaps", [(1,), (60,), (0, 1)])
 @pytest.mark.parametrize("name", ["upgrade and downgrade", "pause and resume"])
 def test_seconds_apart(stage: Stage, name: str, gaps: Gaps) -> None:
     Exploration(Graph(stage, HISTORIES[name], gaps)).run()

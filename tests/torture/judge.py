@@ -94,7 +94,7 @@ class Judge:
             self.end_of_transaction()
         self._writer = writer
         self.items[item["SK"]] = after
-        _judge_change(item["SK"].split("#")[0], before, after)
+        judge_change(item["SK"].split("#")[0], before, after)
         for version in announced.VERSIONS:
             found = judge_announcements(before, after, version)
         for one in found:  # of the present version
@@ -160,7 +160,7 @@ def _known(item: Item) -> dict[str, Any]:
     return {**item, "_order": order, "_waits": item.get("checkoutPayment") in ("pending", "failed")}
 
 
-def _judge_change(kind: str, before: Item, after: Item) -> None:
+def judge_change(kind: str, before: Item, after: Item) -> None:
     final = before.get("status") in FINAL.get(kind, ())
     assert not (final and after["status"] != before["status"]), ("a final state was left", before, after)
     for name in NEVER_FALLS:
