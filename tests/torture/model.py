@@ -163,8 +163,10 @@ def _checkout(store: Store, stripe_object: Object) -> Fields:
         return {}
     if not waiting(store, stripe_object):
         return {"checkoutPayment": "settled"}
-    failed = has_event(store, "checkout.session.async_payment_failed", session)
-    return {"checkoutPayment": "failed" if failed else "pending"}
+    if not has_event(store, "checkout.session.async_payment_failed", session):
+        return {"checkoutPayment": "pending"}
+    # If nobody knew the customer when the event came, the session was read later, and it does not show a refusal.
+    return {"checkoutPayment": "failed"} if session["metadata"].get("tenantId") else {}
 
 
 def meaning(known: Expected) -> tuple[str, str | None]:
