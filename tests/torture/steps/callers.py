@@ -78,7 +78,12 @@ class Callers(Platform):
         assert len([i for i in mine if i["status"] not in ended]) <= 1, mine
 
     @step(
-        "money", when=(exists("invoice", status="open"),), chance=chances, n=which, broken=st.lists(faults, max_size=2)
+        "money",
+        when=(exists("invoice", status="open"),),
+        weight=2,
+        chance=chances,
+        n=which,
+        broken=st.lists(faults, max_size=2),
     )
     def the_frontend_pays_stripes_invoice(self, chance: random.Random, n: int, broken: Broken) -> None:
         """The invoice is not there before its event has come."""
