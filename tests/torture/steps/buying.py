@@ -109,7 +109,7 @@ class Buying(Steps):
     def unnoticed(self) -> list[Object]:
         return [s for s in self.store.all("subscription", status="trialing") if not s.get("_trial_noticed")]
 
-    @step("trials", when=(lambda self: self.unnoticed,), gap=gaps, n=which)
+    @step("trials", when=(lambda self: self.unnoticed,), weight=2, gap=gaps, n=which)
     def a_trial_is_noticed(self, gap: int, n: int) -> None:
 
         def notice(subscription: Object) -> None:
@@ -118,7 +118,7 @@ class Buying(Steps):
 
         self.act_on(self.unnoticed, n, gap, notice)
 
-    @step("trials", when=(exists("subscription", status="paused"),), gap=gaps, n=which, method=accepted)
+    @step("trials", when=(exists("subscription", status="paused"),), weight=3, gap=gaps, n=which, method=accepted)
     def a_paused_one_is_resumed(self, gap: int, n: int, method: str) -> None:
         """Also after a trial that ended without a payment method."""
         paused = self.store.all("subscription", status="paused")

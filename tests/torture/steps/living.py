@@ -76,7 +76,7 @@ class Living(Steps):
         live = [s for s in self.living if not s["cancel_at"]]
         self.act_on(live, n, gap, lambda s: schedules.schedule(self.store, s, self.store.get("price", price)))
 
-    @step("changing", when=(exists("subscription_schedule", status="active"),), gap=gaps, n=which)
+    @step("changing", when=(exists("subscription_schedule", status="active"),), weight=2, gap=gaps, n=which)
     def a_planned_change_is_taken_back(self, gap: int, n: int) -> None:
         planned = [s for s in self.living if s["schedule"]]
         self.act_on(planned, n, gap, lambda s: schedules.release(self.store, s))
@@ -155,6 +155,7 @@ class Living(Steps):
     @step(
         "pauses",
         when=(lambda self: self.living,),
+        weight=2,
         gap=gaps,
         n=which,
         behavior=st.sampled_from(["void", "keep_as_draft", "mark_uncollectible", None]),
@@ -195,7 +196,16 @@ class Living(Steps):
     def an_invoice_is_closed(self, gap: int, n: int, status: str) -> None:
         self.act_on(self.opened, n, gap, lambda i: invoices.close_invoice(self.store, i, status))
 
-    @step("renewing", "pauses", "money", when=(exists("invoice", status="draft"),), gap=gaps, n=which, card=cards)
+    @step(
+        "renewing",
+        "pauses",
+        "money",
+        when=(exists("invoice", status="draft"),),
+        weight=2,
+        gap=gaps,
+        n=which,
+        card=cards,
+    )
     def a_draft_is_finalized(self, gap: int, n: int, card: str) -> None:
         def finalize(invoice: Object) -> None:
             invoices.finalize(self.store, invoice)

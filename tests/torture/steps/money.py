@@ -31,7 +31,7 @@ class Money(Steps):
                 [invoices.finalize(self.store, invoice)], 0, gap, lambda i: collecting.pay_invoice(self.store, i, card)
             )
 
-    @step("money", when=(lambda self: self.opened,), gap=gaps, n=which, amount=st.integers(1, 9000))
+    @step("money", when=(lambda self: self.opened,), weight=2, gap=gaps, n=which, amount=st.integers(1, 9000))
     def a_part_is_paid_outside_stripe(self, gap: int, n: int, amount: int) -> None:
         self.act_on(self.opened, n, gap, lambda i: collecting.pay_part(self.store, i, amount))
 
@@ -39,7 +39,7 @@ class Money(Steps):
     def an_invoice_is_paid_outside_stripe(self, gap: int, n: int) -> None:
         self.act_on(self.opened, n, gap, lambda i: collecting.pay_out_of_band(self.store, i))
 
-    @step(when=(lambda self: self.waiting,), gap=gaps, n=which, paid=st.booleans())
+    @step(when=(lambda self: self.waiting,), weight=3, gap=gaps, n=which, paid=st.booleans())
     def the_customer_answers_its_bank(self, gap: int, n: int, paid: bool) -> None:
         """Of a renewal, a one-off invoice, an own invoice, or a first payment outside its session."""
         self.act_on(self.waiting, n, gap, lambda i: collecting.answer_intent(self.store, i, paid=paid))
@@ -105,7 +105,7 @@ class Money(Steps):
 
         self.act_on(self.store.all("charge", captured=True), n, gap, back)
 
-    @step(when=(exists("refund", status="succeeded"),), gap=gaps, n=which)
+    @step(when=(exists("refund", status="succeeded"),), weight=2, gap=gaps, n=which)
     def a_refund_comes_back(self, gap: int, n: int) -> None:
         self.act_on(self.store.all("refund", status="succeeded"), n, gap, lambda r: payments.fail_refund(self.store, r))
 
@@ -124,7 +124,7 @@ class Money(Steps):
 
     # -- the platform's own invoices
 
-    @step("money", when=(lambda self: self.payable_by_card,), gap=gaps, n=which, card=cards)
+    @step("money", when=(lambda self: self.payable_by_card,), weight=2, gap=gaps, n=which, card=cards)
     def the_tenant_pays_by_card(self, gap: int, n: int, card: str) -> None:
         self.act_on(self.payable_by_card, n, gap, lambda i: collecting.confirm_intent(self.store, i, card))
 
