@@ -40,7 +40,8 @@ def expected(
     }
     others: Expected = {one["id"]: stripe_invoice(store, one) for one in _told(store, "invoice") if _is_of(one, ours)}
     for intent in _told(store, "payment_intent"):
-        if _is_of(intent, ours) or intent["metadata"].get("invoiceId") in own_invoices:
+        named = intent["metadata"].get("tenantId") == tenant_id or intent["metadata"].get("invoiceId") in own_invoices
+        if _is_of(intent, ours) or named:
             others[intent["id"]] = payment(store, intent)
     others |= {one: own_invoice(store, one, due) for one, due in own_invoices.items()}
     for fields in (*known.values(), *others.values()):
