@@ -110,7 +110,7 @@ def test_an_event_is_delivered_again(
     record = world.table.record(event["id"])
     assert (record.status if record else None) == (None if operation == "PutItem" else RecordStatus.FAILED)
     assert world.deliver(event).status == 200
-    assert [s.status for s in world.subscriptions()] == ["active"]
+    assert [s.status for s in world.subscriptions()] == ["incomplete"]
 
 
 def test_the_secret_cannot_be_read_for_now(world: World, broken: Callable[..., None]) -> None:
