@@ -61,9 +61,13 @@ def customers_of(store: Store, tenant_id: str) -> set[str]:
 
 
 def _customer(store: Store, ours: set[str]) -> Fields:
-    """A tenant loses a customer that is deleted (docs/operations.md). Which of several it has is not promised."""
+    """A tenant loses a customer that is deleted (docs/operations.md).
+
+    Which of several it has is not promised. Open: if one of several was deleted, the order of events decides whether
+    the tenant has another one or none.
+    """
     there = [one["id"] for one in store.all("customer") if one["id"] in ours]
-    return {"stripeCustomerId": next(iter(there), None)} if len(there) <= 1 and ours else {}
+    return {"stripeCustomerId": next(iter(there), None)} if len(ours) == 1 else {}
 
 
 def _told(store: Store, kind: str) -> list[Object]:

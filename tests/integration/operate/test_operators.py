@@ -461,7 +461,7 @@ def test_the_history_holds_the_changes_as_written(world: World, kept: list[Objec
     world.table.remember(item for before, after in images if (item := history.change(before, after)))
     body = tenant_history(world, limit=100).body["history"]
     first = next(change for change in reversed(body) if change["entity"] == "SUBSCRIPTION")
-    assert first["changes"]["status"] == {"to": "active"}
+    assert first["changes"]["status"] == {"to": "incomplete"}
     assert first["eventId"] in {event["id"] for event in kept}
     activated = [c for c in body if c["entity"] == "TENANT" and c["changes"].get("status", {}).get("to") == "ACTIVE"]
     assert [c["entityId"] for c in activated] == [TENANT]
