@@ -40,6 +40,11 @@ NEEDED = (
         (60,),
         "cancelAtPeriodEnd is True in the table and False at Stripe",
     ),
+    ("the disputes decide", "refund and dispute", (0,), "disputeStatus is None in the table"),
+    ("a refund may fail", "refund that fails", (0,), "a refund disappeared"),
+    ("a voided pause gives nothing", "pause and resume", (0,), "the tenant's status does not follow"),
+    ("a checkout waits for its money", "debit that fails", (0,), "the tenant is ACTIVE, and Stripe never had a reason"),
+    ("parts paid otherwise count", "part paid, then paid", (0,), "amountPaid is 0 in the table and 1000 at Stripe"),
 )
 
 
