@@ -66,13 +66,15 @@ class Exploration:
             for node in self._ordered(paths):
                 done.add(node)
                 self._check(node)
-                onward = [edge for edge in self.graph.edges(node) if edge.after != node]
+                edges = [*self.graph.edges(node)]
+                for act, _, wrong in edges:
+                    if act and wrong:
+                        raise Wrong("\n".join([*wrong, self.way(node), f"  then: {act.label}"]))
+                onward = [edge for edge in edges if edge.after != node]
                 transitions += len(onward)
-                for act, after, wrong in onward:
+                for act, after, _ in onward:
                     assert after not in done, "a call leads back"
                     self.parents.setdefault(after, (node, act))
-                    if wrong:
-                        raise Wrong("\n".join([*wrong, self.way(after)]))
                     buckets[after.rank][after] = buckets[after.rank].get(after, 0) + paths[node]
                 if not onward:
                     orders += paths[node]
