@@ -182,8 +182,9 @@ def change_and_leave(demo: Demo, subscription_id: str) -> None:
         same = demo.api(f"invoices/{INVOICE}/payment-intent")["clientSecret"]
         demo.that("a second request returns the same PaymentIntent", same == secret, same)
         demo.console.print("  a first card is declined, a second one pays")
-        demo.stripe("POST", f"/v1/payment_intents/{intent}/confirm", 402, payment_method="pm_card_chargeDeclined")
-        demo.stripe("POST", f"/v1/payment_intents/{intent}/confirm", payment_method="pm_card_visa")
+        confirm, back = f"/v1/payment_intents/{intent}/confirm", "https://app.example.com/paid"
+        demo.stripe("POST", confirm, 402, payment_method="pm_card_chargeDeclined", return_url=back)
+        demo.stripe("POST", confirm, payment_method="pm_card_visa", return_url=back)
 
     demo.step(f"{INVOICE} paid by its PaymentIntent", pay, invoices=["PAID"] * 4, payments=["SUCCEEDED"] * 4)
     own = next(i for i in demo.account()["INVOICE"] if i["invoiceId"] == INVOICE)
