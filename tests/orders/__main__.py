@@ -29,6 +29,8 @@ def reports(stage: Stage, history: History) -> Iterator[Report]:
         yield Exploration(graph).run()
         for seed in range(WALKS):
             walk(graph, seed)
+        del graph
+        gc.collect()
 
 
 def main() -> int:
@@ -37,7 +39,7 @@ def main() -> int:
     asked = parser.parse_args()
     chosen = {name: history for name, history in HISTORIES.items() if asked.history in name}
     total, wrong = Report(), 0
-    gc.disable()  # millions of nodes are alive and none is in a cycle: looking for garbage would double the time
+    gc.disable()  # looking for garbage among millions of nodes would double the time
     print("| history | events | orders | states | transitions | runs of a handler | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)
     with staged() as stage:

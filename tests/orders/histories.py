@@ -52,6 +52,16 @@ def upgrade_and_downgrade(it: Life) -> Iterator[str]:
     yield "downgrade"
 
 
+def upgrade_with_an_invoice(it: Life) -> Iterator[str]:
+    subscription = it.subscribed()
+    item, path = subscription["items"]["data"][0]["id"], f"/v1/subscriptions/{subscription['id']}"
+    yield "subscribed"
+    it.post(path, items__0__id=item, items__0__quantity=2, proration_behavior="always_invoice")
+    yield "more seats, paid at once"
+    it.post(path, items__0__id=item, items__0__quantity=1, proration_behavior="none")
+    yield "fewer seats"
+
+
 def cancel_and_take_back(it: Life) -> Iterator[str]:
     subscription = it.subscribed()
     path = f"/v1/subscriptions/{subscription['id']}"
@@ -254,6 +264,7 @@ HISTORIES: Final[dict[str, History]] = {
     "debit that fails": debit_that_fails,
     "debit that succeeds": debit_that_succeeds,
     "upgrade and downgrade": upgrade_and_downgrade,
+    "upgrade with an invoice": upgrade_with_an_invoice,
     "cancel and take back": cancel_and_take_back,
     "renewal failed, then paid": renewal_failed_then_paid,
     "renewal to be confirmed": renewal_to_be_confirmed,
