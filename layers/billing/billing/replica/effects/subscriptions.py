@@ -18,20 +18,23 @@ from billing.replica.stripe_event import Event
 def subscription_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
     incoming = subscription_of(account, fetched or event.snapshot)
     current = account.subscriptions.get(incoming.stripe_subscription_id)
-    match verdict(current, incoming, fetched):
+    match _verdict(current, incoming, fetched):
         case Verdict.FETCH:
             return Fetch("subscription", incoming.stripe_subscription_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    if current is None and fetched is None and _waits_for_unknown_invoice(incoming):
-        return Fetch("subscription", incoming.stripe_subscription_id)
     outcome = with_subscription(account, next_state(current, incoming))
     return replace(outcome, unchanged=_awaited(account, incoming)) if current is None else outcome
 
 
-def _waits_for_unknown_invoice(new: Subscription) -> bool:
-    """Whether the event was made before the first invoice. Only that invoice can tell that the money came."""
-    return new.checkout_payment is CheckoutPayment.PENDING and new.checkout_invoice_id is None
+def _verdict(current: Subscription | None, incoming: Subscription, fetched: Snapshot | None) -> Verdict:
+    """As for every entity. Stripe is also asked if the event was made before the first invoice, for whose money the
+    subscription waits: only that invoice can tell that it came.
+    """
+    waits = incoming.checkout_payment is CheckoutPayment.PENDING
+    if current is None and fetched is None and waits and incoming.checkout_invoice_id is None:
+        return Verdict.FETCH
+    return verdict(current, incoming, fetched)
 
 
 def _awaited(account: Account, new: Subscription) -> tuple[Unchanged, ...]:
@@ -51,10 +54,8 @@ def trial_ending(event: Event, account: Account, fetched: Snapshot | None) -> An
     """Applies the change like any other, and stores the notice, because no field of the subscription shows it."""
     incoming = subscription_of(account, fetched or event.snapshot)
     current = account.subscriptions.get(incoming.stripe_subscription_id)
-    decided = verdict(current, incoming, fetched)
+    decided = _verdict(current, incoming, fetched)
     if decided is Verdict.FETCH:
-        return Fetch("subscription", incoming.stripe_subscription_id)
-    if current is None and fetched is None and _waits_for_unknown_invoice(incoming):
         return Fetch("subscription", incoming.stripe_subscription_id)
     after = next_state(current, incoming) if decided is Verdict.APPLY or current is None else current
     ends = moment(event.object, "trial_end")
