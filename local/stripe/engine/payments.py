@@ -82,7 +82,7 @@ def create_intent(store: Store, amount: int, currency: str, **values: Any) -> Ob
 
 def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
     """`pays`: whether the bank will pay."""
-    made = _charge(store, intent, status="pending", captured=False)
+    made = _attempt(store, intent)
     answer = {"_settles_at": store.now() + SETTLES_AFTER, "_pays": pays, "latest_charge": made["id"]}
     intent |= {"status": "processing", "last_payment_error": None, **answer}
     store.emit("charge.pending", made)
@@ -90,15 +90,17 @@ def wait_for_bank(store: Store, intent: Object, *, pays: bool) -> None:
 
 
 def ask_customer(store: Store, intent: Object) -> None:
-    url = f"https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={intent['id']}"
+    """Of a PaymentIntent or a SetupIntent."""
+    url = f"https://hooks.stripe.com/3d_secure_2/hosted?{intent['object']}={intent['id']}"
     action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
     intent |= {"status": "requires_action", "next_action": action}
-    store.emit("payment_intent.requires_action", intent)
+    store.emit(f"{intent['object']}.requires_action", intent)
 
 
 def authorize(store: Store, intent: Object) -> None:
     """The bank holds the money until it is captured. https://docs.stripe.com/payments/place-a-hold-on-a-payment-method"""
-    made = _charge(store, intent, status="succeeded", captured=False)
+    made = _attempt(store, intent)
+    made |= {"status": "succeeded", "paid": True}
     done = {"latest_charge": made["id"], "last_payment_error": None, "next_action": None}
     intent |= {"status": "requires_capture", "amount_capturable": intent["amount"], **done}
     store.emit("charge.succeeded", made)
@@ -124,7 +126,7 @@ def capture(store: Store, intent: Object, amount: int | None) -> Object:
 
 def charge(store: Store, intent: Object) -> Object:
     """The money arrives. Returns the charge."""
-    made = _pending(store, intent) or _charge(store, intent, status="succeeded", captured=True)
+    made = _attempt(store, intent)
     made |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": intent["amount"]}
     done = {"amount_received": intent["amount"], "latest_charge": made["id"], "last_payment_error": None}
     intent |= {"status": "succeeded", "next_action": None, **done}
@@ -135,26 +137,24 @@ def charge(store: Store, intent: Object) -> Object:
     return made
 
 
-def _pending(store: Store, intent: Object) -> Object | None:
-    """The charge that waits for the customer's bank."""
-    made = store.find(intent["latest_charge"] or "")
-    return made if made and made["status"] == "pending" else None
-
-
-def _charge(store: Store, intent: Object, *, status: str, captured: bool) -> Object:
+def _attempt(store: Store, intent: Object) -> Object:
+    """The charge of this attempt: the one that waits for the customer's bank, or a new one."""
+    found = store.find(intent["latest_charge"] or "")
+    if found and found["status"] == "pending":
+        return found
     return store.create(
         "charge",
         amount=intent["amount"],
-        amount_captured=intent["amount"] if captured else 0,
+        amount_captured=0,
         amount_refunded=0,
-        captured=captured,
+        captured=False,
         currency=intent["currency"],
         customer=intent["customer"],
         metadata={**intent["metadata"]},
-        paid=status == "succeeded",
+        paid=False,
         payment_intent=intent["id"],
         payment_method=intent["payment_method"],
-        status=status,
+        status="pending",
     )
 
 
@@ -163,7 +163,7 @@ def fail_intent(store: Store, intent: Object, code: str = "generic_decline") -> 
 
     https://docs.stripe.com/api/payment_intents/object#payment_intent_object-latest_charge
     """
-    made = _pending(store, intent) or _charge(store, intent, status="failed", captured=False)
+    made = _attempt(store, intent)
     error = {"type": "card_error", **refusal(code), "charge": made["id"]}
     made |= {"status": "failed", "failure_code": error["code"], "failure_message": error["message"]}
     intent["latest_charge"] = made["id"]
@@ -189,9 +189,11 @@ def cancel_intent(store: Store, intent: Object) -> Object:
 
 
 def check_status(intent: Object, *statuses: str) -> None:
+    """Of a PaymentIntent or a SetupIntent. Raises `ApiError`."""
     if intent["status"] not in statuses:
-        message = f"This PaymentIntent's status is {intent['status']}, which does not allow that."
-        raise invalid(message, code="payment_intent_unexpected_state")
+        name = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}[intent["object"]]
+        message = f"This {name}'s status is {intent['status']}, which does not allow that."
+        raise invalid(message, code=f"{intent['object']}_unexpected_state")
 
 
 # -- refunds and disputes

@@ -2,21 +2,18 @@
 
 from local.stripe.engine import cards, payments
 from local.stripe.engine.store import Object, Store
-from local.stripe.errors import ApiError, invalid
+from local.stripe.errors import ApiError
 
 
 def confirm(store: Store, intent: Object, name: str) -> Object:
     """`name`: a payment method, or the name of a test card. Raises `ApiError`, 402, when the card is declined."""
-    _check_status(intent, *payments.CONFIRMABLE)
+    payments.check_status(intent, *payments.CONFIRMABLE)
     method = payments.payment_method(store, name)
     intent |= {"payment_method": method["id"], "last_setup_error": None}
     card = method["_card"]
     result = cards.outcome(card)
     if result == "action":
-        url = f"https://hooks.stripe.com/3d_secure_2/hosted?setup_intent={intent['id']}"
-        action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
-        intent |= {"status": "requires_action", "next_action": action}
-        store.emit("setup_intent.requires_action", intent)
+        payments.ask_customer(store, intent)
         return intent
     if result in (*cards.PAID, *cards.LATER) or card in cards.SAVABLE:
         return _succeed(store, intent, method)
@@ -25,7 +22,7 @@ def confirm(store: Store, intent: Object, name: str) -> Object:
 
 def answer(store: Store, intent: Object, *, accepted: bool) -> Object:
     """The customer answered the question of the bank."""
-    _check_status(intent, "requires_action")
+    payments.check_status(intent, "requires_action")
     method = payments.payment_method(store, intent["payment_method"])
     if accepted:
         return _succeed(store, intent, method)
@@ -55,13 +52,7 @@ def _fail(store: Store, intent: Object, error: Object) -> Object:
 
 
 def cancel(store: Store, intent: Object, reason: str | None) -> Object:
-    _check_status(intent, *payments.CONFIRMABLE)
+    payments.check_status(intent, *payments.CONFIRMABLE)
     intent |= {"status": "canceled", "cancellation_reason": reason, "next_action": None}
     store.emit("setup_intent.canceled", intent)
     return intent
-
-
-def _check_status(intent: Object, *statuses: str) -> None:
-    if intent["status"] not in statuses:
-        message = f"This SetupIntent's status is {intent['status']}, which does not allow that."
-        raise invalid(message, code="setup_intent_unexpected_state")
