@@ -22,24 +22,19 @@ def checkout_by_card(it: Life) -> Iterator[str]:
     yield "the buyer pays by card"
 
 
-def debit_that_fails(it: Life) -> Iterator[str]:
-    session = it.checkout()
-    it.buyer_comes_back_from(session)
-    yield "a checkout is open"
-    it.post(f"/_control/checkout_sessions/{session['id']}/complete", payment_method=BANK)
-    yield "the buyer pays by debit"
-    it.post(f"/_control/checkout_sessions/{session['id']}/settle", outcome="failed")
-    yield "the bank refuses"
+def _debit(outcome: str, told: str) -> History:
+    """`outcome`: paid or failed."""
 
+    def happens(it: Life) -> Iterator[str]:
+        session = it.checkout()
+        it.buyer_comes_back_from(session)
+        yield "a checkout is open"
+        it.post(f"/_control/checkout_sessions/{session['id']}/complete", payment_method=BANK)
+        yield "the buyer pays by debit"
+        it.post(f"/_control/checkout_sessions/{session['id']}/settle", outcome=outcome)
+        yield told
 
-def debit_that_succeeds(it: Life) -> Iterator[str]:
-    session = it.checkout()
-    it.buyer_comes_back_from(session)
-    yield "a checkout is open"
-    it.post(f"/_control/checkout_sessions/{session['id']}/complete", payment_method=BANK)
-    yield "the buyer pays by debit"
-    it.post(f"/_control/checkout_sessions/{session['id']}/settle")
-    yield "the bank pays"
+    return happens
 
 
 def upgrade_and_downgrade(it: Life) -> Iterator[str]:
@@ -261,8 +256,8 @@ def _in_both_shapes(history: History) -> History:
 # A history of many events has a large graph (14 events: half a million states). It may begin later instead.
 HISTORIES: Final[dict[str, History]] = {
     "checkout by card": checkout_by_card,
-    "debit that fails": debit_that_fails,
-    "debit that succeeds": debit_that_succeeds,
+    "debit that fails": _debit("failed", "the bank refuses"),
+    "debit that succeeds": _debit("paid", "the bank pays"),
     "upgrade and downgrade": upgrade_and_downgrade,
     "upgrade with an invoice": upgrade_with_an_invoice,
     "cancel and take back": cancel_and_take_back,
