@@ -19,7 +19,6 @@ ENDED: Final = {"canceled", "incomplete_expired"}
 LATE: Final = {"past_due", "unpaid"}
 PAYING: Final = {"active", "trialing"}
 PERIODS: Final = {"subscription_create", "subscription_cycle", "subscription_update"}
-MONEY_GONE: Final = {"needs_response", "under_review", "lost"}
 NAMES: Final = {"TENANT": "", "SUBSCRIPTION": "subscriptionId", "INVOICE": "invoiceId", "PAYMENT": "paymentIntentId"}
 
 

@@ -16,9 +16,8 @@ from hypothesis.stateful import initialize
 from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
 from local.stripe.engine.store import Store
-from tests.torture import coverage, judge, model
+from tests.torture import coverage, judge
 from tests.torture.faults import figures
-from tests.torture.harness import PLANS
 from tests.torture.steps.base import THEMES
 from tests.torture.steps.buying import Buying
 from tests.torture.steps.callers import Callers
@@ -87,10 +86,3 @@ class Life(Buying, Living, Money, Customers, Callers):
         self.check_reconciled()
         judge.judge_records(self.harness, self.delivered)
         judge.judge_stream(self.harness.streams.read(), self.store, [self.tenant])
-
-    def check_table(self) -> None:
-        account = self.harness.account(self.tenant)
-        expected = model.expected(self.view, self.tenant, PLANS, self.own, self.customers or {"none"})
-        if self.tenant not in account and expected[self.tenant]["currentSubscriptionId"] is None:
-            del expected[self.tenant]  # nothing has happened yet that needs a record of the tenant
-        judge.judge_table(self.harness, self.tenant, expected)

@@ -150,7 +150,10 @@ BROKEN: dict[str, Change] = {
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_announcement_is_noticed(broken: str) -> None:
     made = publisher.announcements_of
-    careless = lambda *write: BROKEN[broken](made(*write))  # noqa: E731
+
+    def careless(*write: Any) -> list[Announcement]:
+        return BROKEN[broken](made(*write))
+
     with patch.object(publisher, "announcements_of", careless), pytest.raises(AssertionError):
         judge_announcements({}, PAYMENT, "2")
 

@@ -195,19 +195,12 @@ class Steps(RuleBasedStateMachine):
         owner: str | None = self.harness.world.table.read([key]).get(key, {}).get("tenantId")
         return owner
 
-    def begun(self) -> dict[str, Object]:
-        """The open sessions whose first payment was not accepted yet, by the invoice that they wait for."""
-        found = {}
-        for session in self.store.all("checkout.session", status="open"):
-            made = self.store.find(session.get("_begun", ""))
-            if made and made["status"] == "incomplete":
-                found[made["latest_invoice"]] = session
-        return found
-
-    def unconfirmed(self) -> dict[str, Object]:
-        """The open sessions that wait for their buyer's confirmation, by the PaymentIntent."""
-        ties = [(self.store.all("invoice_payment", invoice=one), session) for one, session in self.begun().items()]
-        return {tie["payment"]["payment_intent"]: session for found, session in ties for tie in found}
+    @property
+    def unconfirmed(self) -> list[Object]:
+        """The open sessions whose first payment was not accepted yet."""
+        opened = self.store.all("checkout.session", status="open")
+        begun = [(session, self.store.find(session.get("_begun", ""))) for session in opened]
+        return [session for session, made in begun if made and made["status"] == "incomplete"]
 
     @property
     def opened(self) -> list[Object]:

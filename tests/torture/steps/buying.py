@@ -40,7 +40,7 @@ class Buying(Steps):
         opened = self.store.all("checkout.session", status="open")
         return [s for s in opened if not s["customer"] or self.store.find(s["customer"])]
 
-    @step("buying", when=(lambda self: self.unconfirmed(),), gap=gaps, n=which, paid=st.booleans())
+    @step("buying", when=(lambda self: self.unconfirmed,), gap=gaps, n=which, paid=st.booleans())
     def a_buyer_answers_its_bank(self, gap: int, n: int, paid: bool) -> None:
         """The first payment needed 3-D Secure. With the confirmation the session is complete; without, it stays open.
 
@@ -53,7 +53,7 @@ class Buying(Steps):
             else:
                 checkout.refuse_checkout(self.store, session)
 
-        self.act_on([*self.unconfirmed().values()], n, gap, answer)
+        self.act_on(self.unconfirmed, n, gap, answer)
 
     @step("buying", "renewing", when=(exists("subscription", status="incomplete"),), n=which)
     def a_first_payment_does_not_come(self, n: int) -> None:

@@ -14,7 +14,9 @@ from billing.errors import AwsUnavailable
 from billing.replica.effects import EFFECTS
 from local.stripe.api import lists
 from local.stripe.engine.store import Object
+from tests.torture import judge, model
 from tests.torture.faults import figures
+from tests.torture.harness import PLANS
 from tests.torture.scheduler import Fault, Task, run
 from tests.torture.steps.base import Steps, chances, exists, faults, step, which
 from tests.world import Answer
@@ -201,4 +203,8 @@ class Platform(Steps):
         self.check_table()
 
     def check_table(self) -> None:
-        raise NotImplementedError
+        account = self.harness.account(self.tenant)
+        expected = model.expected(self.view, self.tenant, PLANS, self.own, self.customers or {"none"})
+        if self.tenant not in account and expected[self.tenant]["currentSubscriptionId"] is None:
+            del expected[self.tenant]  # nothing has happened yet that needs a record of the tenant
+        judge.judge_table(self.harness, self.tenant, expected)
