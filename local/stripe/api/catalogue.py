@@ -7,7 +7,7 @@ from local.stripe.check import missing
 from local.stripe.engine import invoices, payments, subscriptions
 from local.stripe.engine.cards import CARDS
 from local.stripe.engine.objects import Operation, change, make, needed, on
-from local.stripe.engine.store import Object, Store
+from local.stripe.engine.store import Object, Sold, Store
 from local.stripe.errors import invalid
 
 
@@ -89,6 +89,21 @@ def create_price(store: Store, form: Object, _: str) -> Object:
     values = {"recurring": recurring(**every) if every else None, "type": "recurring" if every else "one_time"}
     values |= {"unit_amount_decimal": str(amount), "billing_scheme": "per_unit"}
     return make(store, "price", {"active": True, **form, "product": product["id"]}, **values)
+
+
+def sold_in(store: Store, lines: list[Object]) -> Sold:
+    """The price and the quantity of each of `line_items`. Raises `ApiError`."""
+    made = []
+    for n, line in enumerate(lines):
+        given = f"line_items[{n}][price]"
+        if "price_data" in line:
+            price = create_price(store, line["price_data"], "")
+        else:
+            price = store.named("price", needed(line, "price"), given)
+        if not price["active"]:
+            raise invalid("The price specified is inactive.", given)
+        made.append((price, line.get("quantity", 1)))
+    return made
 
 
 OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (

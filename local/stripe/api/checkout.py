@@ -3,7 +3,7 @@
 from typing import Final
 
 from local.stripe.api.account import DEFAULT_CONFIGURATION
-from local.stripe.api.catalogue import create_price
+from local.stripe.api.catalogue import sold_in
 from local.stripe.engine import checkout, sessions
 from local.stripe.engine.objects import Operation, needed, on
 from local.stripe.engine.store import DAY, HOUR, Object, Store
@@ -29,21 +29,11 @@ def create_session(store: Store, form: Object, _: str) -> Object:
         raise invalid("This stand-in knows the modes subscription and payment.", "mode")
     if form.get("discounts"):
         raise invalid("This stand-in has no discounts in Checkout.", "discounts")
-    sold = [_line_of(store, line, n) for n, line in enumerate(needed(form, "line_items"))]
+    sold = sold_in(store, needed(form, "line_items"))
     _check_sold(mode, [price for price, _ in sold])
     _check_expiry(store, form)
     _check_total(sum(price["unit_amount"] * quantity for price, quantity in sold), sold[0][0]["currency"])
     return sessions.open_session(store, form, sold)
-
-
-def _line_of(store: Store, line: Object, n: int) -> tuple[Object, int]:
-    if "price_data" in line:
-        price = create_price(store, line["price_data"], "")
-    else:
-        price = store.named("price", needed(line, "price"), f"line_items[{n}][price]")
-    if not price["active"]:
-        raise invalid("The price specified is inactive.", f"line_items[{n}][price]")
-    return price, line.get("quantity", 1)
 
 
 def _check_sold(mode: str, prices: list[Object]) -> None:

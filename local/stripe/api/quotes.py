@@ -5,7 +5,7 @@ https://docs.stripe.com/api/quotes and https://docs.stripe.com/api/payment-link
 
 from typing import Final
 
-from local.stripe.api.catalogue import create_price
+from local.stripe.api.catalogue import sold_in
 from local.stripe.api.lists import paged
 from local.stripe.engine import quotes
 from local.stripe.engine.objects import Operation, needed, on, set_fields
@@ -16,25 +16,13 @@ from local.stripe.errors import invalid
 _OF_LINK: Final = ("metadata", "payment_intent_data", "subscription_data")
 
 
-def _sold(store: Store, lines: list[Object]) -> quotes.Sold:
-    made = []
-    for n, line in enumerate(lines):
-        given = f"line_items[{n}][price]"
-        price = create_price(store, line["price_data"], "") if "price_data" in line else None
-        price = price or store.named("price", needed(line, "price"), given)
-        if not price["active"]:
-            raise invalid("The price specified is inactive.", given)
-        made.append((price, line.get("quantity", 1)))
-    return made
-
-
 # -- quotes
 
 
 def _create_quote(store: Store, form: Object, _: str) -> Object:
     if form.get("customer"):
         store.named("customer", form["customer"], "customer")
-    return quotes.create(store, form, _sold(store, needed(form, "line_items")))
+    return quotes.create(store, form, sold_in(store, needed(form, "line_items")))
 
 
 def _update_quote(store: Store, form: Object, id: str) -> Object:
@@ -56,7 +44,7 @@ def _quote_lines(store: Store, form: Object, id: str) -> Object:
 
 
 def _create_link(store: Store, form: Object, _: str) -> Object:
-    sold = _sold(store, form.pop("line_items"))
+    sold = sold_in(store, form.pop("line_items"))
     made = store.create("payment_link", active=True, currency=sold[0][0]["currency"], _sold=sold)
     made |= {"_data": {name: form[name] for name in _OF_LINK if name in form}, "_items": quotes.items_of(sold)}
     made["after_completion"] = {"type": "hosted_confirmation", "hosted_confirmation": {"custom_message": None}}

@@ -4,13 +4,11 @@ from typing import Any, Final
 
 from local.stripe.engine import discounts, invoices, lines, scheduling, subscriptions
 from local.stripe.engine.objects import merge
-from local.stripe.engine.store import DAY, Object, Store, new_id
+from local.stripe.engine.store import DAY, Object, Sold, Store, new_id
 from local.stripe.errors import invalid
 
 LIVES: Final = 30 * DAY  # an example of Stripe has it: https://docs.stripe.com/api/quotes/object
 _OPEN: Final = ("draft", "open")
-
-type Sold = list[tuple[Object, int]]  # (price, quantity)
 
 
 def create(store: Store, form: Object, sold: Sold) -> Object:

@@ -1,21 +1,16 @@
 """Opens Checkout Sessions: for a call of the API, and for each visit of a payment link."""
 
 from local.stripe.engine import checkout
-from local.stripe.engine.store import DAY, Object, Store
+from local.stripe.engine.store import DAY, Object, Sold, Store
 from local.stripe.errors import invalid
-
-type Sold = list[tuple[Object, int]]  # (price, quantity)
 
 
 def open_session(store: Store, form: Object, sold: Sold) -> Object:
     """`form`: the parameters of `POST /v1/checkout/sessions`. Raises `ApiError`."""
-    mode = form.get("mode", "payment")
-    if mode == "subscription" and not any(price["recurring"] for price, _ in sold):
-        raise invalid("You must provide at least one recurring price in `subscription` mode.", "line_items[0][price]")
     customer = form.get("customer")
     session = store.create(
         "checkout.session",
-        mode=mode,
+        mode=form.get("mode", "payment"),
         status="open",
         payment_status="unpaid",
         ui_mode="hosted_page",

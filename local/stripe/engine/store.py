@@ -13,6 +13,7 @@ from local.stripe import document
 from local.stripe.errors import invalid, missing
 
 type Object = dict[str, Any]
+type Sold = list[tuple[Object, int]]  # (price, quantity)
 
 API_VERSION: Final = "2026-10-28.endive"  # the version of the pinned stripe-python
 
