@@ -38,6 +38,8 @@ def differences(account: dict[str, Item], expected: model.Expected) -> list[str]
     lines += [f"{key} is only at Stripe" for key in sorted(expected.keys() - account.keys())]
     for key in account.keys() & expected.keys():
         item = account[key]
+        if item.get("stripeCustomerId") not in expected[key].get("_customers", {item.get("stripeCustomerId")}):
+            lines.append(f"{key}.stripeCustomerId is {item.get('stripeCustomerId')}")
         for name, value in expected[key].items():
             found = bool(item.get("trialNotice")) if name == "_noticed" else item.get(name)
             if (name == "_noticed" or not name.startswith("_")) and not _same(name, found, value):

@@ -61,13 +61,15 @@ def customers_of(store: Store, tenant_id: str) -> set[str]:
 
 
 def _customer(store: Store, ours: set[str]) -> Fields:
-    """A tenant loses a customer that is deleted (docs/operations.md).
+    """A tenant never has a deleted customer, and is not without one while one has its subscription.
 
-    Which of several it has is not promised. Open: if one of several was deleted, the order of events decides whether
-    the tenant has another one or none.
+    Which of several it has is not promised (docs/operations.md).
     """
-    there = [one["id"] for one in store.all("customer") if one["id"] in ours]
-    return {"stripeCustomerId": next(iter(there), None)} if len(ours) == 1 else {}
+    there = {one["id"] for one in store.all("customer") if one["id"] in ours}
+    pays = any(one["customer"] in there for one in _told(store, "subscription"))
+    if len(ours) == 1:
+        return {"stripeCustomerId": next(iter(there), None)}
+    return {"_customers": there if pays else there | {None}}
 
 
 def _told(store: Store, kind: str) -> list[Object]:
@@ -138,9 +140,9 @@ def _plan(items: list[Object], plans: dict[str, str]) -> Fields:
 
 
 def _session(store: Store, stripe_object: Object) -> Object | None:
-    """The Checkout Session that made the subscription, or that makes it at this moment (`_begun`)."""
+    """The Checkout Session that made the subscription, or that began to (`_begun`)."""
     sessions = store.all("checkout.session")
-    return next((one for one in sessions if stripe_object["id"] == (one["subscription"] or one.get("_begun"))), None)
+    return next((one for one in sessions if stripe_object["id"] in one.get("_begun", [one["subscription"]])), None)
 
 
 def _first_invoice(store: Store, stripe_object: Object) -> Object | None:
@@ -159,12 +161,12 @@ def waiting(store: Store, stripe_object: Object) -> bool:
 def _checkout(store: Store, stripe_object: Object) -> Fields:
     """`checkoutPayment` is pending, failed or settled, and moves in this order only (decision 4).
 
-    An open session tells nothing yet.
+    An open session tells nothing yet, nor does one of a subscription that it began and that ended before it was paid.
     """
     session = _session(store, stripe_object)
     if not session:
         return {"checkoutPayment": None}
-    if session["status"] != "complete":
+    if session["subscription"] != stripe_object["id"]:
         return {}
     if not waiting(store, stripe_object):
         return {"checkoutPayment": "settled"}

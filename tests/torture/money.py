@@ -20,11 +20,10 @@ _REFUNDED: Final = {"pending", "requires_action", "succeeded"}  # https://docs.s
 
 
 def stripe_invoice(store: Store, invoice: Object) -> Fields:
-    """An attempt that waits for the bank or for the customer has not failed."""
     intents = tied(store, invoice)
     waits = {one["status"] for one in intents} & {"processing", "requires_action"}
     is_open = invoice["status"] == "open"
-    failed = max(0, invoice["attempt_count"] - bool(waits)) if is_open else 0
+    failed = _failed(store, invoice, intents) if is_open else 0
     return {
         "invoiceId": invoice["id"],
         "stripeInvoiceId": invoice["id"],
@@ -48,6 +47,18 @@ def stripe_invoice(store: Store, invoice: Object) -> Fields:
         **_next_attempt(store, invoice),
         **refused(intents, asked=is_open and failed > 0),
     }
+
+
+def _failed(store: Store, invoice: Object, intents: list[Object]) -> int:
+    """An attempt that waits for the bank or for the customer has not failed. It is one of those that Stripe counts, if
+    it was not begun by a person after the others: then as many failed as are counted.
+
+    https://docs.stripe.com/api/invoices/object#invoice_object-attempt_count
+    """
+    counted: int = invoice["attempt_count"]
+    waiting = [one for one in intents if one["status"] in ("processing", "requires_action")]
+    failed = [c for one in waiting for c in store.all("charge", payment_intent=one["id"], status="failed")]
+    return max(0, counted - 1) if waiting and len(failed) < counted else counted
 
 
 def _status(store: Store, invoice: Object, failed: int) -> str:

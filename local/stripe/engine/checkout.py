@@ -68,7 +68,7 @@ def _customer(store: Store, session: Object) -> str:
 
 def _begun(store: Store, session: Object) -> Object | None:
     """The subscription that an earlier try of this session made, if it did not end. Perhaps it is paid by now."""
-    made = store.find(session.get("_begun", ""))
+    made = store.find(session.get("_begun", [""])[-1])
     return made if made and made["status"] not in subscriptions.ENDED else None
 
 
@@ -83,7 +83,7 @@ def _begin(store: Store, session: Object) -> Object:
     )
     subscriptions.tell_created(store, made)
     invoices.finalize(store, draft)
-    session |= {"_begun": made["id"], "_first_invoice": draft["id"]}
+    session |= {"_begun": [*session.get("_begun", []), made["id"]], "_first_invoice": draft["id"]}
     return made
 
 

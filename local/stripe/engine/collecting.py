@@ -27,6 +27,7 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
     payments.check_status(intent, *payments.CONFIRMABLE)
     chosen = payments.payment_method(store, method)
     intent["payment_method"] = chosen["id"]
+    counted = _count_attempt(store, intent, automatic=automatic)
     match outcome(chosen["_card"], set_up=chosen.get("_set_up", False), automatic=automatic):
         case "paid" | "unrefundable" if intent["capture_method"] == "manual":
             payments.authorize(store, intent)
@@ -41,10 +42,10 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
                 store.emit("invoice.payment_action_required", invoice)
             payments.ask_customer(store, intent)
             # To Stripe this attempt failed: https://docs.stripe.com/billing/subscriptions/webhooks#action-required
-            failed_by(store, intent, automatic=automatic)
+            failed_by(store, intent, counted=counted)
         case code:
             payments.fail_intent(store, intent, code)
-            failed_by(store, intent, automatic=automatic)
+            failed_by(store, intent, counted=counted)
             raise declined(intent)
     return intent
 
@@ -64,8 +65,20 @@ def answer_intent(store: Store, intent: Object, *, paid: bool) -> Object:
         payments.fail_intent(store, intent, then or "generic_decline")
     else:
         payments.refuse_confirmation(store, intent)
-    failed_by(store, intent, automatic=debit)
+    failed_by(store, intent, counted=debit and intent["_counted"])
     return intent
+
+
+def _count_attempt(store: Store, intent: Object, *, automatic: bool) -> bool:
+    """Whether the attempt that begins counts. The first one does, whoever makes it; later, only Stripe's own do.
+
+    https://docs.stripe.com/api/invoices/object#invoice_object-attempt_count
+    """
+    intent["_counted"] = False
+    for _, invoice in _to_be_paid(store, intent):
+        intent["_counted"] = automatic or not invoice["attempt_count"]
+        invoice["attempt_count"] += intent["_counted"]
+    return bool(intent["_counted"])
 
 
 def _succeed(store: Store, intent: Object) -> Object:
@@ -81,10 +94,10 @@ def paid_by(store: Store, intent: Object) -> None:
         _mark_paid(store, invoice, payment)
 
 
-def failed_by(store: Store, intent: Object, *, automatic: bool) -> None:
+def failed_by(store: Store, intent: Object, *, counted: bool) -> None:
     """Applies a declined PaymentIntent to the invoices that it should pay."""
     for _, invoice in _to_be_paid(store, intent):
-        _charge_failed(store, invoice, automatic=automatic)
+        _charge_failed(store, invoice, counted=counted)
 
 
 def _to_be_paid(store: Store, intent: Object) -> Iterator[tuple[Object, Object]]:
@@ -108,7 +121,8 @@ def pay_invoice(store: Store, invoice: Object, method: str | None = None, *, aut
     if intent is None:
         _mark_paid(store, invoice)
     elif method is None:
-        _charge_failed(store, invoice, automatic=automatic)  # without a payment method there is no charge
+        counted = _count_attempt(store, intent, automatic=automatic)
+        _charge_failed(store, invoice, counted=counted)  # without a payment method there is no charge
         raise invalid("This customer has no attached payment source or default payment method.", code="missing")
     else:
         confirm_intent(store, intent, method, automatic=automatic)
@@ -186,14 +200,13 @@ def _set_delinquent(store: Store, invoice: Object, *, delinquent: bool) -> None:
         store.emit("customer.updated", customer)
 
 
-def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
-    """Counts the failed attempt, and sets the next attempt or ends dunning.
+def _charge_failed(store: Store, invoice: Object, *, counted: bool) -> None:
+    """Sets the next attempt or ends dunning, if the failed attempt counts.
 
-    The first attempt counts, whoever makes it. Later, only Stripe's own attempts count. The first invoice of a
-    subscription is not tried again: https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
+    The first invoice of a subscription is not tried again:
+    https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
     """
-    if automatic or not invoice["attempt_count"]:
-        invoice["attempt_count"] += 1
+    if counted:
         subscription = invoices.subscription_of(store, invoice)
         first = subscription is not None and subscription["status"] == "incomplete"
         days = () if first else RETRY_DAYS[invoice["attempt_count"] - 1 :][:1]
@@ -204,7 +217,7 @@ def _charge_failed(store: Store, invoice: Object, *, automatic: bool) -> None:
     store.emit("invoice.payment_failed", invoice)
     _set_delinquent(store, invoice, delinquent=True)
     _move_subscription(store, invoice, {"active", "trialing"}, "past_due")
-    if automatic and invoice["next_payment_attempt"] is None:
+    if counted and invoice["next_payment_attempt"] is None:
         _end_dunning(store, invoice)
 
 

@@ -9,6 +9,7 @@ import pytest
 from billing.domain.statuses import InvoiceStatus, PaymentStatus
 from billing.domain.writes import StripeId
 from local.stripe.engine import collecting, invoices, payments, periods
+from local.stripe.engine.cards import BANK
 from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.integration.support import at, first_subscription, only_subscription, own_invoice
@@ -156,6 +157,34 @@ def test_a_debit_on_its_way_is_no_failure(active: World) -> None:
     assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.PENDING, 0)
     intent["status"] = "requires_payment_method"
     assert active.deliver(at(store.emit("invoice.payment_failed", invoice), 5)).status == 200
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("method", [BANK, "pm_card_threeDSecure2Required"])
+def test_an_invoice_stays_overdue_while_a_person_tries_again(active: World, method: str, order: int) -> None:
+    """Stripe counts the first attempt and its own, and not those of a person after them."""
+    store = active.stripe.store
+    invoice = periods.renew(store, first_subscription(active), "pm_card_chargeDeclined")
+    active.deliver_new()
+    collecting.pay_invoice(store, invoice, method)
+    assert invoice["attempt_count"] == 1
+    for event in active.new_events()[::order]:
+        assert active.deliver(event).status == 200
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
+
+
+def test_the_attempts_of_a_debit_after_a_failure_are_stripes_own(active: World) -> None:
+    """Only one of two counted attempts has failed while Stripe's own second one is on its way."""
+    store = active.stripe.store
+    invoice = periods.renew(store, first_subscription(active), "pm_card_chargeDeclined")
+    collecting.pay_invoice(store, invoice, BANK, automatic=True)
+    assert invoice["attempt_count"] == 2
+    active.deliver_new()
     recorded = active.invoice(invoice["id"])
     assert recorded
     assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)

@@ -8,7 +8,7 @@ from local.stripe.engine import collecting, invoices, periods, schedules, subscr
 from local.stripe.engine.store import DAY, HOUR, Object
 from local.stripe.errors import ApiError
 from tests.torture.harness import ADD_ONS, PLANS
-from tests.torture.steps.base import Steps, cards, cards_again, exists, gaps, prices, step, which
+from tests.torture.steps.base import Steps, cards, exists, gaps, prices, step, which
 
 FAR = 40 * DAY  # more than a period: then nothing is due for very long
 
@@ -175,7 +175,7 @@ class Living(Steps):
 
     # -- its invoices
 
-    @step(when=(lambda self: self.opened,), gap=gaps, n=which, tried=st.lists(cards_again, min_size=1, max_size=3))
+    @step(when=(lambda self: self.opened,), gap=gaps, n=which, tried=st.lists(cards, min_size=1, max_size=3))
     def an_invoice_is_tried_again(self, gap: int, n: int, tried: list[str]) -> None:
         """Tries one or more times with the same PaymentIntent, which may fail first and succeed later."""
         opened = self.opened

@@ -1,6 +1,7 @@
 import inspect
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,44 @@ subscriptions = st.lists(
     unique_by=lambda s: s.stripe_subscription_id,
     max_size=4,
 )
+
+
+# -- the customer
+
+
+@given(subscriptions, st.permutations(["cus_1", "cus_2", "cus_3"]), st.data())
+def test_the_order_of_deletions_and_subscriptions_decides_no_customer(
+    known: list[Subscription], deleted: list[str], data: st.DataObject
+) -> None:
+    """Whatever comes first, the tenant ends with the same customer, and never with a deleted one."""
+    customers = ["cus_1", "cus_2", "cus_3", "cus_4"]
+    known = [replace(s, stripe_customer_id=data.draw(st.sampled_from(customers))) for s in known]
+    gone = deleted[: data.draw(st.integers(0, 3))]
+    happened: list[Subscription | str] = [*known, *gone]
+    ends = {_customer_after(order) for order in (happened, data.draw(st.permutations(happened)))}
+    there = {s.stripe_customer_id for s in known} - {*gone}
+    assert len(ends) == 1
+    assert ends <= {*(there or [None])}
+
+
+def _customer_after(happened: list[Subscription | str]) -> str | None:
+    tenant, seen = Tenant(tenant_id="t"), dict[str, Subscription]()
+    for one in happened:
+        if isinstance(one, str):
+            tenant = tenancy.without_customer(tenant, one, seen.values())
+            continue
+        seen[one.stripe_subscription_id] = one
+        tenant, _ = tenancy.follow(tenant, seen.values())
+        tenant = tenancy.with_customer_of_current(tenant, seen.values())
+    return tenant.stripe_customer_id
+
+
+def test_a_customer_that_a_call_linked_stays_until_it_is_deleted() -> None:
+    tenant = Tenant(tenant_id="t", stripe_customer_id="cus_linked", current_subscription_id="sub_1")
+    assert tenancy.with_customer_of_current(tenant, [subscription()]) is tenant
+    after = tenancy.without_customer(tenant, "cus_linked", [subscription()])
+    assert (after.stripe_customer_id, after.customer_found, after.customer_attempt) == ("cus_1", True, 1)
+    assert tenancy.without_customer(after, "cus_linked", [subscription()]) is after
 
 
 # -- access

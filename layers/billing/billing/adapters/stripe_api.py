@@ -67,6 +67,7 @@ PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {
     "invoices.list": ("Invoices", _READ),
     "invoices.line_items.list": ("Invoices", _READ),
     "charges.retrieve": ("Charges", _READ),
+    "charges.list": ("Charges", _READ),
     "disputes.list": ("Disputes", _READ),
     "events.retrieve": ("Events", _READ),
     "events.list": ("Events", _READ),
@@ -211,7 +212,8 @@ class StripeApi:
         Stripe read the object after the request began and before it wrote the response's `Date`. So the interval ends
         at this `Date`, and begins as many seconds earlier as the request took, rounded up.
 
-        A charge that was disputed has its disputes in `disputes`, which is no field of Stripe's.
+        A charge that was disputed has its disputes in `disputes`, which is no field of Stripe's. A PaymentIntent that
+        an open invoice waits for has its charges in `charges`, as it had before API version 2022-11-15.
         """
         retrieve: dict[FetchedKind, Callable[[], Any]] = {
             "subscription": lambda: self._v1.subscriptions.retrieve(object_id),
@@ -229,6 +231,8 @@ class StripeApi:
         found = loads(answer.last_response.body)
         if kind == "invoice" and found["lines"]["has_more"]:
             answer, found["lines"] = self._lines(object_id)
+        for intent in _awaited(found) if kind == "invoice" else ():
+            answer, intent["charges"] = self._charges(intent["id"])
         charge = found if kind == "charge" else found.get("latest_charge")
         if isinstance(charge, dict) and charge.get("disputed"):
             answer, charge["disputes"] = self._disputes(charge["id"])
@@ -247,6 +251,13 @@ class StripeApi:
             page, more = _page(answer)
             lines += page
         return answer, {"data": lines, "has_more": False}
+
+    def _charges(self, payment_intent_id: str) -> tuple[Any, dict[str, Any]]:
+        """One for each attempt of which the customer's bank was asked. https://docs.stripe.com/api/charges/list"""
+        with _calling("charges.list"):
+            answer: Any = self._v1.charges.list({"payment_intent": payment_intent_id, "limit": PAGE})
+        charges, more = _page(answer)
+        return answer, {"data": charges, "has_more": more}
 
     def _disputes(self, charge_id: str) -> tuple[Any, list[Any]]:
         """The charge itself does not name its disputes. https://docs.stripe.com/api/disputes/list"""
@@ -308,6 +319,13 @@ def every(ask: Callable[..., Page], **filters: Any) -> "Iterator[dict[str, Any]]
     while more:
         page, more = ask(**filters, starting_after=page[-1]["id"])
         yield from page
+
+
+def _awaited(invoice: dict[str, Any]) -> list[dict[str, Any]]:
+    """The expanded PaymentIntents of an open invoice that wait for the bank's or the customer's answer."""
+    payments = (invoice.get("payments") or {}).get("data", []) if invoice["status"] == "open" else []
+    intents = [one["payment"].get("payment_intent") for one in payments]
+    return [one for one in intents if isinstance(one, dict) and one["status"] in ("processing", "requires_action")]
 
 
 def _page(listed: Any) -> Page:

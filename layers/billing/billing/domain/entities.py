@@ -115,6 +115,7 @@ class Tenant(Entity):
     """`customer_found`: its customer was found on a subscription, and not made or linked by a call.
 
     `import_due`: a customer was linked then, and what Stripe has of it must be brought in.
+    `deleted_customers`: its customers that Stripe does not have any more. It never gets one of them again.
     """
 
     kind = Kind.TENANT
@@ -126,6 +127,7 @@ class Tenant(Entity):
     checkout: OpenCheckout | None = None
     customer_found: bool = False
     import_due: str | None = None
+    deleted_customers: tuple[str, ...] = ()
 
     @property
     def identity(self) -> Identity:

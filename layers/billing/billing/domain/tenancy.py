@@ -52,24 +52,38 @@ def follow(tenant: Tenant, subscriptions: Iterable[Subscription]) -> tuple[Tenan
 
 
 def with_customer_of_current(tenant: Tenant, subscriptions: Iterable[Subscription]) -> Tenant:
-    """The tenant whose customer was found on a subscription has that of the subscription that decides.
+    """The tenant whose customer was not made or linked by a call has that of the subscription that decides.
 
-    So if two customers of Stripe have its subscriptions, it does not matter whose event came first.
+    If that one was deleted, it has the customer of its oldest subscription whose customer was not. So if two customers
+    of Stripe have its subscriptions, it does not matter whose event came first.
     """
-    if not (tenant.customer_found and tenant.stripe_customer_id):
+    if tenant.stripe_customer_id and not tenant.customer_found:
         return tenant
-    customers = {s.stripe_subscription_id: s.stripe_customer_id for s in subscriptions}
-    return replace(
-        tenant, stripe_customer_id=customers.get(tenant.current_subscription_id or "", tenant.stripe_customer_id)
+    first = sorted(
+        subscriptions,
+        key=lambda s: (
+            s.stripe_subscription_id != tenant.current_subscription_id,
+            s.started_at,
+            s.stripe_subscription_id,
+        ),
     )
+    there = [s.stripe_customer_id for s in first if s.stripe_customer_id not in tenant.deleted_customers]
+    found = next(iter(there), None)
+    return replace(tenant, stripe_customer_id=found, customer_found=found is not None)
 
 
-def without_customer(tenant: Tenant) -> Tenant:
-    """The tenant after its customer was deleted at Stripe: the next checkout makes a new one.
+def without_customer(tenant: Tenant, customer_id: str, subscriptions: Iterable[Subscription]) -> Tenant:
+    """The tenant after this customer of it was deleted at Stripe.
 
-    The next attempt has another idempotency key, under which Stripe does not repeat the deleted customer. The open
-    session was the deleted customer's.
+    If it was the tenant's present one and no subscription has another, the next checkout makes a new one. That has
+    another idempotency key, under which Stripe does not repeat the deleted customer. The open session was the deleted
+    customer's.
     """
-    checkout = tenant.checkout and OpenCheckout(attempt=tenant.checkout.attempt)
-    attempt = tenant.customer_attempt + 1
-    return replace(tenant, stripe_customer_id=None, customer_attempt=attempt, checkout=checkout)
+    if customer_id in tenant.deleted_customers:
+        return tenant
+    if customer_id == tenant.stripe_customer_id:
+        checkout = tenant.checkout and OpenCheckout(attempt=tenant.checkout.attempt)
+        attempt = tenant.customer_attempt + 1
+        tenant = replace(tenant, stripe_customer_id=None, customer_attempt=attempt, checkout=checkout)
+    tenant = replace(tenant, deleted_customers=(*tenant.deleted_customers, customer_id))
+    return with_customer_of_current(tenant, subscriptions)

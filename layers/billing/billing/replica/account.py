@@ -78,7 +78,9 @@ def references(stripe_object: Payload) -> References:
             invoices = _present(*payloads.intent_invoice(stripe_object))
             return References(customer, invoices=invoices, payments=(text(stripe_object, "id"),))
         case "customer" | "charge" | "refund" | "dispute":
-            return References(customer, payments=_present(id_in(stripe_object, "payment_intent")))
+            # The subscriptions know which other customers a tenant has, whose customer was deleted.
+            payments = _present(id_in(stripe_object, "payment_intent"))
+            return References(customer, payments=payments, changes_subscriptions=kind == "customer")
         case unknown:
             raise UnknownObject(f"No code handles objects of the kind {str(unknown)[:64]!r}.")
 

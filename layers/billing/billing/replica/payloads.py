@@ -162,7 +162,7 @@ def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
         "period_start": begins,
         "period_end": ends,
         "items": _sorted(_line(line) for line in _period_lines(invoice)),
-        "action_required": _is_open(invoice) and "requires_action" in _intent_statuses(invoice),
+        "action_required": any(one["status"] == "requires_action" for one in _waiting_intents(invoice)),
         "failure_code": _failure(invoice) if _is_open(invoice) else None,
     }
 
@@ -187,14 +187,23 @@ def _is_open(invoice: Payload) -> bool:
 def _failed_attempts(invoice: Payload) -> int:
     """Attempts to charge that failed. Stripe also counts an attempt that is on its way (a bank debit takes days), and
     one that waits for the customer's confirmation.
+
+    It does not count one that a person began after a failure. Then as many charges failed as attempts were counted.
+    https://docs.stripe.com/api/invoices/object#invoice_object-attempt_count
     """
-    # Only of an open invoice: the payload of a closed one does not show it, and nobody waits for its payment any more.
-    waiting = [s for s in _intent_statuses(invoice) if s in ("processing", "requires_action") and _is_open(invoice)]
-    return max(0, (maybe_whole(invoice, "attempt_count") or 0) - len(waiting[:1]))
+    counted = maybe_whole(invoice, "attempt_count") or 0
+    waiting = _waiting_intents(invoice)
+    failed = [charge for intent in waiting for charge in entries(intent, "charges") if charge.get("status") == "failed"]
+    return max(0, counted - 1) if waiting and len(failed) < counted else counted
 
 
-def _intent_statuses(invoice: Payload) -> list[str]:
-    return [text(intent, "status") for intent in _expanded_intents(invoice)]
+def _waiting_intents(invoice: Payload) -> list[Payload]:
+    """The expanded PaymentIntents that an open invoice waits for: for the bank's or the customer's answer.
+
+    Nobody waits for the payment of a closed one any more, and its payload does not show it.
+    """
+    found = _expanded_intents(invoice) if _is_open(invoice) else []
+    return [one for one in found if text(one, "status") in ("processing", "requires_action")]
 
 
 def _expanded_intents(invoice: Payload) -> list[Payload]:

@@ -91,7 +91,8 @@ def _conversions(kind: type["DataclassInstance"]) -> dict[str, Callable[[Any], A
             elif isinstance(declared, type) and is_dataclass(declared):
                 found[field.name] = partial(entity, declared)
         if get_origin(field.type) is tuple:
-            found[field.name] = partial(_parts, get_args(field.type)[0])
+            part: type = get_args(field.type)[0]
+            found[field.name] = partial(_parts, part) if is_dataclass(part) else tuple
     return found
 
 

@@ -165,13 +165,13 @@ class Table:
         self._transact([close, *puts, *map(self._check, unchanged)], closes=True)
 
     def unlink_customer(self, tenant_id: str, customer_id: str | None) -> None:
-        """The tenant forgets this customer, which Stripe does not have any more. Its pointer stays.
-
-        Nothing happens if another call has linked another customer meanwhile. Raises `RevisionConflict`.
-        """
+        """Stripe does not have this customer of the tenant any more. Its pointer stays. Raises `RevisionConflict`."""
         tenant = self.tenant(tenant_id)
-        if tenant and tenant.stripe_customer_id == customer_id:
-            self.write([tenancy.without_customer(tenant)])
+        if not (tenant and customer_id):
+            return
+        after = tenancy.without_customer(tenant, customer_id, self.subscriptions(tenant_id))
+        if after != tenant:
+            self.write([after])
 
     def count(self, key: Key, limit: int, *, expires_at: int) -> bool:
         """Adds one to the counter at this key. False if it has reached `limit` already; then nothing is added."""

@@ -10,9 +10,5 @@ from billing.replica.stripe_event import Event
 
 def customer_deleted(event: Event, account: Account, _: Snapshot | None) -> Answer:
     """The tenant loses its link. The pointer stays: late events of the customer still find their tenant by it."""
-    tenant = account.tenant
-    return (
-        applied(tenancy.without_customer(tenant))
-        if tenant.stripe_customer_id == text(event.object, "id")
-        else OUT_OF_DATE
-    )
+    tenant = tenancy.without_customer(account.tenant, text(event.object, "id"), account.subscriptions.values())
+    return OUT_OF_DATE if tenant == account.tenant else applied(tenant)

@@ -116,7 +116,4 @@ def _with_customer(account: Account, tenant: Tenant, of: Subscription) -> tuple[
         return tenant, ()
     pointer = Pointer(StripeId(of.stripe_customer_id), tenant_id=tenant.tenant_id)
     # What Stripe has of the customer may have come before this, and nobody knew whose it was.
-    linked = replace(tenant, import_due=of.snapshot_at)
-    if tenant.stripe_customer_id is None:
-        linked = replace(linked, stripe_customer_id=of.stripe_customer_id, customer_found=True)
-    return linked, (pointer,)
+    return replace(tenant, import_due=of.snapshot_at), (pointer,)
