@@ -8,6 +8,7 @@ from local.stripe.engine import checkout, schedules, subscriptions
 from local.stripe.engine.cards import BANK
 from local.stripe.engine.store import Object
 from tests.orders.life import CUSTOMER, TENANT, History, Life
+from tests.torture.money import Own
 
 DECLINED: Final = "pm_card_chargeDeclined"
 CONFIRM: Final = "pm_card_threeDSecure2Required"
@@ -191,7 +192,7 @@ def own_invoice_paid_twice(it: Life) -> Iterator[str]:
     invoice = {"invoiceId": "inv-1", "amount": 9000, "currency": "usd"}
     it.api("POST", f"/tenants/{TENANT}/invoices", 201, tenant=None, admin=True, json=invoice)
     it.api("POST", "/invoices/inv-1/payment-intent", 200, tenant=TENANT)
-    it.own["inv-1"] = 9000
+    it.own["inv-1"] = Own(9000)
     first = it.one("payment_intent")
     metadata = {f"metadata__{name}": value for name, value in first["metadata"].items()}
     back: Object = {"return_url": "https://app.example.com/"}

@@ -19,6 +19,7 @@ from local.stripe.engine.store import Object, Store
 from tests.orders import shapes
 from tests.orders.stage import START, Moment, Stage, frozen
 from tests.torture.harness import ADD_ONS, PLANS, Ids
+from tests.torture.money import Own
 
 TENANT: Final = "t1"
 CUSTOMER: Final = "cus_t1"
@@ -44,7 +45,7 @@ class Life:
         self.at = START
         self.events: list[Object] = []
         self.moments: list[Moment] = []
-        self.own: dict[str, int] = {}
+        self.own: dict[str, Own] = {}
         self.acts: dict[str, Callable[[], Any]] = {}
         self.customers: Collection[str] | None = ()
         self.both_shapes = False

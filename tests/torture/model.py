@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from local.stripe.engine.store import Object, Store
-from tests.torture.money import SUBSCRIBED, has_event, iso, own_invoice, payment, stripe_invoice, subscription_of
+from tests.torture.money import SUBSCRIBED, Own, has_event, iso, own_invoice, payment, stripe_invoice, subscription_of
 
 LIVE: Final = {"trialing", "active", "past_due", "unpaid", "paused", "incomplete"}
 NEVER_BEGAN: Final = {"incomplete", "incomplete_expired"}
@@ -24,12 +24,12 @@ def expected(
     store: Store,
     tenant_id: str,
     plans: dict[str, str],
-    own_invoices: dict[str, int],
+    own_invoices: dict[str, Own],
     customers: Collection[str] = (),
 ) -> Expected:
     """Maps each id to its fields, for the tenant and for everything that belongs to it.
 
-    `plans` maps prices to plans. `own_invoices` maps the platform's own invoices to the amounts that are due.
+    `plans` maps prices to plans. `own_invoices` are the platform's own, by id.
     `customers`: those that are linked to the tenant. If none is given, those whose metadata at Stripe names it.
     """
     ours = set(customers) or customers_of(store, tenant_id)
@@ -43,7 +43,7 @@ def expected(
         named = intent["metadata"].get("tenantId") == tenant_id or intent["metadata"].get("invoiceId") in own_invoices
         if _is_of(intent, ours) or named:
             others[intent["id"]] = payment(store, intent)
-    others |= {one: own_invoice(store, one, due) for one, due in own_invoices.items()}
+    others |= {one: own_invoice(store, one, own) for one, own in own_invoices.items()}
     for fields in (*known.values(), *others.values()):
         fields["tenantId"] = tenant_id
     status, current = meaning(known)

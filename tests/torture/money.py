@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from local.stripe.engine.store import Object, Store
 
@@ -24,10 +24,10 @@ def stripe_invoice(store: Store, invoice: Object) -> Fields:
     waits = {one["status"] for one in intents} & {"processing", "requires_action"}
     is_open = invoice["status"] == "open"
     failed = _failed(store, invoice, intents) if is_open else 0
-    return {
+    expected = {
         "invoiceId": invoice["id"],
         "stripeInvoiceId": invoice["id"],
-        "status": _status(store, invoice, failed) if is_open else invoice["status"].upper(),
+        "status": _status(store, invoice, failed or 0) if is_open else invoice["status"].upper(),
         "amountDue": invoice["amount_due"],
         "amountPaid": invoice["amount_paid"],
         "amountRemaining": invoice["amount_remaining"],
@@ -45,20 +45,30 @@ def stripe_invoice(store: Store, invoice: Object) -> Fields:
         **_credit(invoice),
         **_period(invoice),
         **_next_attempt(store, invoice),
-        **refused(intents, asked=is_open and failed > 0),
+        **refused(intents, asked=is_open and bool(failed)),
     }
+    if failed is None:
+        del expected["status"], expected["attemptCount"]
+    return expected
 
 
-def _failed(store: Store, invoice: Object, intents: list[Object]) -> int:
+def _failed(store: Store, invoice: Object, intents: list[Object]) -> int | None:
     """An attempt that waits for the bank or for the customer has not failed. It is one of those that Stripe counts, if
     it was not begun by a person after the others: then as many failed as are counted.
 
     https://docs.stripe.com/api/invoices/object#invoice_object-attempt_count
+
+    None: the customer refused to confirm an earlier attempt. That one has no charge, so Stripe does not show it any
+    more.
     """
     counted: int = invoice["attempt_count"]
     waiting = [one for one in intents if one["status"] in ("processing", "requires_action")]
     failed = [c for one in waiting for c in store.all("charge", payment_intent=one["id"], status="failed")]
-    return max(0, counted - 1) if waiting and len(failed) < counted else counted
+    if not waiting or len(failed) >= counted:
+        return counted
+    told = [e["data"]["object"] for e in store.all("event", type="payment_intent.payment_failed")]
+    refused = any(not one["last_payment_error"].get("charge") for one in told if one["id"] == waiting[0]["id"])
+    return None if refused else max(0, counted - 1)
 
 
 def _status(store: Store, invoice: Object, failed: int) -> str:
@@ -110,13 +120,22 @@ def _next_attempt(store: Store, invoice: Object) -> Fields:
     return {"nextAttempt": iso(invoice["next_payment_attempt"])}
 
 
-def own_invoice(store: Store, invoice_id: str, due: int) -> Fields:
+class Own(NamedTuple):
+    """An invoice of the platform's own. `due` in minor units; `due_at` in Unix seconds: from then on it is overdue."""
+
+    due: int
+    due_at: int | None = None
+
+
+def own_invoice(store: Store, invoice_id: str, own: Own) -> Fields:
+    due = own.due
     succeeded = store.all("payment_intent", status="succeeded")
     paid = sum(one["amount_received"] for one in succeeded if one["metadata"].get("invoiceId") == invoice_id)
     return {
         "invoiceId": invoice_id,
         "stripeInvoiceId": None,
-        "status": "PENDING" if not paid else "PAID" if paid >= due else "PARTIALLY_PAID",
+        "status": "PAID" if paid >= due else _own_status(store, own, paid),
+        "dueDate": iso(own.due_at),
         "amountDue": due,
         "amountPaid": paid,
         "amountRemaining": max(0, due - paid),
@@ -126,6 +145,12 @@ def own_invoice(store: Store, invoice_id: str, due: int) -> Fields:
         "discount": 0,
         "creditApplied": 0,
     }
+
+
+def _own_status(store: Store, own: Own, paid: int) -> str:
+    if own.due_at is not None and own.due_at < store.now():
+        return "OVERDUE"
+    return "PARTIALLY_PAID" if paid else "PENDING"
 
 
 # -- payments

@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
-from billing.domain import access
+from billing.domain import access, tenancy
 from billing.domain.entities import Replica
 from billing.domain.order import Verdict, compare, content
 from billing.domain.statuses import TenantStatus
@@ -23,7 +24,7 @@ from billing.replica.effects.outcome import ignored
 from tests.torture.faults import figures
 from tests.torture.run import torture
 
-HISTORIES: Final = 1000
+HISTORIES: Final = 300
 SEED: Final = 1
 
 
@@ -154,6 +155,36 @@ def _without_parts_paid_otherwise() -> AbstractContextManager[Any]:
     return patch.dict(EFFECTS, {"invoice_payment.paid": careless})
 
 
+def _with_deleted_customers() -> AbstractContextManager[Any]:
+    """Keeps the link to a customer that was deleted at Stripe."""
+    return patch.dict(EFFECTS, {"customer.deleted": lambda *_: ignored("a customer")})
+
+
+def _without_memory_of_deleted_customers() -> AbstractContextManager[Any]:
+    """Forgets a deleted customer, so that a late event of it links it again."""
+    known = tenancy.without_customer
+
+    def careless(tenant: Any, customer_id: str, subscriptions: Any) -> Any:
+        return replace(known(tenant, customer_id, subscriptions), deleted_customers=())
+
+    return patch("billing.domain.tenancy.without_customer", careless)
+
+
+def _with_every_counted_attempt() -> AbstractContextManager[Any]:
+    """Takes the attempt that waits for one of the counted, also if a person began it after a failure."""
+    return patch("billing.adapters.stripe_api._awaited", lambda _: [])
+
+
+def _without_imports() -> AbstractContextManager[Any]:
+    """Leaves out what Stripe has of a customer that is linked late."""
+    return patch("billing.sweep.importing.CustomerImport.bring_in", lambda *_: None)
+
+
+def _without_time() -> AbstractContextManager[Any]:
+    """Lets an invoice that is not paid in time stay as it is."""
+    return patch("billing.sweep.run.by_time", lambda invoice, _: invoice)
+
+
 MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "the record's condition": _without_record_condition,
     "the revision's condition": _without_revision_condition,
@@ -172,6 +203,11 @@ MUTANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "a checkout waits for its money": _without_waiting_for_a_checkout,
     "other accounts are not ours": _with_connected_accounts,
     "parts paid otherwise count": _without_parts_paid_otherwise,
+    "a deleted customer is unlinked": _with_deleted_customers,
+    "a deleted customer stays unlinked": _without_memory_of_deleted_customers,
+    "a person's attempt is not counted": _with_every_counted_attempt,
+    "a late link brings in what was before": _without_imports,
+    "an unpaid invoice becomes overdue": _without_time,
 }
 
 

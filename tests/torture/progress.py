@@ -20,6 +20,8 @@ BLOCK: Final = 50  # histories
 
 _SOURCES: Final = ("layers", "functions", "local", "tests/torture", "tests/world.py", "template.yaml")
 
+_SUFFIXES: Final = (".py", ".xz", ".txt", ".json")
+
 
 def seed_of(seed: int, block: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{block}".encode()).digest()[:4])
@@ -36,7 +38,7 @@ def code() -> str:
     found = hashlib.sha256()
     for source in _SOURCES:
         path = template.ROOT / source
-        files = [path] if path.is_file() else (one for one in path.rglob("*") if one.suffix in (".py", ".xz", ".txt"))
+        files = [path] if path.is_file() else [one for one in path.rglob("*") if one.suffix in _SUFFIXES]
         for file in sorted(files):
             found.update(str(file.relative_to(template.ROOT)).encode() + file.read_bytes())
     return found.hexdigest()[:12]

@@ -19,6 +19,7 @@ from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.torture import judge, model
 from tests.torture.harness import PLANS, Harness, running
+from tests.torture.money import Own
 
 DAYS: Final = 90
 LOST: Final = 0.5
@@ -34,7 +35,7 @@ class Quarter:
         self.store = harness.new_history(1)
         self.clock = harness.clock
         self.tenants = [f"q{n}" for n in range(tenants)]
-        self.own: dict[str, dict[str, int]] = {tenant: {} for tenant in self.tenants}
+        self.own: dict[str, dict[str, Own]] = {tenant: {} for tenant in self.tenants}
         self.on_the_way: list[tuple[int, Object]] = []
         self.seen = 0
         self.figures: Counter[str] = Counter(tenants=tenants)
@@ -111,7 +112,7 @@ class Quarter:
         world = self.harness.world
         made = world.api("POST", f"/tenants/{tenant}/invoices", tenant=None, admin=True, json=body)
         assert made.status == 201, made
-        self.own[tenant][body["invoiceId"]] = 5000
+        self.own[tenant][body["invoiceId"]] = Own(5000)
         answer = world.api("POST", f"/invoices/{body['invoiceId']}/payment-intent", tenant=tenant)
         intent = self.store.get("payment_intent", answer.body["clientSecret"].split("_secret_")[0])
         collecting.confirm_intent(self.store, intent, "pm_card_visa")

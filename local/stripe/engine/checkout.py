@@ -102,8 +102,6 @@ def _pay_first(store: Store, session: Object, made: Object, method: str, *, conf
     if intent and intent["status"] == "requires_payment_method":
         raise declined(intent)
     made["default_payment_method"] = saved["id"]
-    if made["status"] == "incomplete":  # a bank debit is on its way
-        made["status"] = "active"
     store.emit("customer.subscription.updated", made)
     session |= {"subscription": made["id"], "invoice": invoice["id"]}
     _complete(session, invoice["total"], paid=invoice["status"] == "paid")

@@ -37,6 +37,10 @@ def confirm_intent(store: Store, intent: Object, method: str, *, automatic: bool
             payments.dispute(store, _succeed(store, intent), inquiry=later == "inquiry")
         case "processing" | "refused" as later:
             payments.wait_for_bank(store, intent, pays=later == "processing")
+            # "Subscriptions transition to `status=active` when successfully confirming the payment intent on the first
+            # invoice", also of a debit: https://docs.stripe.com/api/subscriptions/create#create_subscription-payment_behavior
+            for _, invoice in _to_be_paid(store, intent):
+                _move_subscription(store, invoice, {"incomplete"}, "active")
         case "action":
             for _, invoice in _to_be_paid(store, intent):
                 store.emit("invoice.payment_action_required", invoice)

@@ -20,6 +20,7 @@ from local.stripe.errors import ApiError
 from tests.torture import coverage
 from tests.torture.faults import figures
 from tests.torture.harness import PLANS, Harness, View
+from tests.torture.money import Own
 from tests.torture.scheduler import Fault, Task
 
 SUBSCRIPTIONS: Final = 3
@@ -109,7 +110,7 @@ def step[F: Callable[..., None]](
 
 class Steps(RuleBasedStateMachine):
     """`linked`: customers of the tenant that were linked to it, or deleted. `elsewhere`: customers that others than the
-    platform made. `own`: the platform's own invoices, with the amounts that are due.
+    platform made. `own`: the platform's own invoices, by id.
     """
 
     harness: ClassVar[Harness]
@@ -121,7 +122,7 @@ class Steps(RuleBasedStateMachine):
     seen: int
     undelivered: list[Object]
     delivered: list[Object]
-    own: dict[str, int]
+    own: dict[str, Own]
     orders: coverage.Orders
     used: Counter[str]
 

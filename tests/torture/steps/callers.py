@@ -1,14 +1,17 @@
 """Calls of frontends and operators. Each is made with faults first, and then once more without."""
 
 import random
+from typing import Any
 
 from hypothesis import strategies as st
 
+from billing.adapters.table import keys
 from local.stripe.api import lists
-from local.stripe.engine.store import DAY
+from local.stripe.engine.store import DAY, Object
 from tests.torture import model
 from tests.torture.faults import figures
 from tests.torture.harness import PLANS
+from tests.torture.money import Own, iso
 from tests.torture.scheduler import Task
 from tests.torture.steps.base import chances, exists, faults, plans, step, which
 from tests.torture.steps.platform import Broken, Platform
@@ -99,13 +102,31 @@ class Callers(Platform):
         "operators",
         when=(lambda self: len(self.own) < OWN_INVOICES,),
         chance=chances,
+        days=st.sampled_from([None, -1, 1, 30]),
         broken=st.lists(faults, max_size=2),
     )
-    def an_operator_makes_an_invoice(self, chance: random.Random, broken: Broken) -> None:
-        body = {"invoiceId": f"inv-own{len(self.own)}-{self.tenant}", "amount": DUE, "currency": "usd"}
+    def an_operator_makes_an_invoice(self, chance: random.Random, days: int | None, broken: Broken) -> None:
+        """`days`: until it is due. It may be overdue when it is made."""
+        invoice = Own(DUE, None if days is None else self.store.now() + days * DAY)
+        body: Object = {"invoiceId": f"inv-own{len(self.own)}-{self.tenant}", "amount": DUE, "currency": "usd"}
+        body |= {"dueDate": iso(invoice.due_at)} if days else {}
         path = f"/tenants/{self.tenant}/invoices"
         self.ask(chance, broken, "POST", path, tenant=None, admin=True, json=body, expected=(200, 201))
-        self.own[str(body["invoiceId"])] = DUE
+        self.own[body["invoiceId"]] = invoice
+
+    @step("operators", when=(lambda self: self.delivered,), limit=st.sampled_from([1, 2, 7, 100]))
+    def an_operator_lists_the_events(self, limit: int) -> None:
+        """All pages together have each event of the tenant once."""
+        listed: list[str] = []
+        query: dict[str, Any] = {"tenantId": self.tenant, "limit": limit}
+        while query.get("cursor", "first"):
+            answer = self.harness.world.api("GET", "/stripe/events", tenant=None, admin=True, query_string=query)
+            assert answer.status == 200, answer
+            listed += [one["eventId"] for one in answer.body["events"]]
+            query["cursor"] = answer.body.get("cursor")
+        known = {event["id"] for event in self.store.all("event")}
+        records = self.harness.world.table.read(keys.event(one) for one in known).values()
+        assert sorted(listed) == sorted(r["eventId"] for r in records if r.get("tenantId") == self.tenant)
 
     @step(
         "operators",

@@ -92,6 +92,21 @@ def test_an_attempt_that_waits_is_not_counted_while_the_invoice_is_open(status: 
 
 
 @pytest.mark.parametrize(
+    ("counted", "failed_charges", "known", "expected"),
+    [(1, 0, 0, 0), (1, 1, 0, 1), (1, 0, 1, 1), (2, 1, 0, 1), (2, 2, 1, 2), (2, 0, 0, 1), (0, 0, 0, 0)],
+)
+def test_the_attempts_that_failed_while_one_waits(counted: int, failed_charges: int, known: int, expected: int) -> None:
+    """A failure that is known stays, and so does its code: no event tells that the next attempt began."""
+    charges = [{"id": f"ch_{n}", "status": "failed"} for n in range(failed_charges)] + [{"status": "pending"}]
+    intent = {"id": "pi_1", "status": "processing", "charges": {"data": charges}}
+    invoice = read(EVENTS / "invoice.finalized.json")["data"]["object"] | {"status": "open", "attempt_count": counted}
+    invoice["payments"] = {"data": [{"payment": {"payment_intent": intent}, "status": "open"}]}
+    found = payloads.invoice_fields(invoice, "", payloads.Failures(known, "expired_card" if known else None))
+    assert (found["attempt_count"], found["failure_code"]) == (expected, "expired_card" if known else None)
+    assert found["status"] == ("OVERDUE" if expected else "PENDING")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -10,7 +10,7 @@ Stripe's OpenAPI document. So nothing is stored that could not be read back.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from billing.domain.entities import SoldItem
 from billing.domain.invoicing import Standing, status_of
@@ -120,12 +120,24 @@ def _sorted(items: Iterator[SoldItem]) -> tuple[SoldItem, ...]:
 # -- invoices
 
 
-def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
+class Failures(NamedTuple):
+    """The attempts to charge an invoice that failed, and why the last one did."""
+
+    attempts: int = 0
+    code: str | None = None
+
+
+_NONE: Final = Failures()
+
+
+def invoice_fields(invoice: Payload, at: str, before: Failures = _NONE) -> dict[str, Any]:
     """`at`: when the payload was true (ISO 8601). An open invoice is overdue if its due date is before that, or if an
     attempt to charge it failed. The first invoice of a subscription is not: until it is paid, nothing is delivered.
+
+    `before`: what is known already. It counts while an attempt is on its way, because no event tells of its begin.
     """
     due_date = moment(invoice, "due_date")
-    attempts = _failed_attempts(invoice)
+    attempts, failure = _failures(invoice, before)
     reason = maybe_text(invoice, "billing_reason")
     paid, remaining = whole(invoice, "amount_paid"), whole(invoice, "amount_remaining")
     standing = Standing(
@@ -163,7 +175,7 @@ def invoice_fields(invoice: Payload, at: str) -> dict[str, Any]:
         "period_end": ends,
         "items": _sorted(_line(line) for line in _period_lines(invoice)),
         "action_required": any(one["status"] == "requires_action" for one in _waiting_intents(invoice)),
-        "failure_code": _failure(invoice) if _is_open(invoice) else None,
+        "failure_code": failure,
     }
 
 
@@ -182,6 +194,14 @@ def is_cut_off(invoice: Payload) -> bool:
 
 def _is_open(invoice: Payload) -> bool:
     return invoice.get("status") == "open"
+
+
+def _failures(invoice: Payload, before: Failures) -> Failures:
+    code = _failure(invoice) if _is_open(invoice) else None
+    counted = _failed_attempts(invoice)
+    if not _waiting_intents(invoice):
+        return Failures(counted, code)
+    return Failures(max(counted, before.attempts), code or before.code)
 
 
 def _failed_attempts(invoice: Payload) -> int:

@@ -61,10 +61,11 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
 
 
 def _invoice(account: Account, snapshot: Snapshot) -> Invoice:
-    fields = payloads.invoice_fields(snapshot.object, snapshot.until)
-    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until, "schema": SCHEMA}
     invoice_id = text(snapshot.object, "id")
     known = account.invoices.get(invoice_id)
+    before = payloads.Failures(known.attempt_count, known.failure_code) if known else payloads.Failures()
+    fields = payloads.invoice_fields(snapshot.object, snapshot.until, before)
+    fields |= {"snapshot_from": snapshot.since, "snapshot_at": snapshot.until, "schema": SCHEMA}
     fields["stripe_payment_intent_id"] = _one_of(known, *payloads.invoice_intents(snapshot.object))
     if known:
         return replace(known, **fields)
