@@ -99,7 +99,8 @@ def test_the_attempts_that_failed_while_one_waits(counted: int, failed_charges: 
     """A failure that is known stays, and so does its code: no event tells that the next attempt began."""
     charges = [{"id": f"ch_{n}", "status": "failed"} for n in range(failed_charges)] + [{"status": "pending"}]
     intent = {"id": "pi_1", "status": "processing", "charges": {"data": charges}}
-    invoice = read(EVENTS / "invoice.finalized.json")["data"]["object"] | {"status": "open", "attempt_count": counted}
+    invoice = read(EVENTS / "invoice.finalized.json")["data"]["object"]
+    invoice |= {"status": "open", "attempt_count": counted, "billing_reason": "subscription_cycle"}
     invoice["payments"] = {"data": [{"payment": {"payment_intent": intent}, "status": "open"}]}
     found = payloads.invoice_fields(invoice, "", payloads.Failures(known, "expired_card" if known else None))
     assert (found["attempt_count"], found["failure_code"]) == (expected, "expired_card" if known else None)
