@@ -86,6 +86,9 @@ class View:
     def get(self, kind: str, object_id: str) -> Object:
         return self._store.get(kind, object_id)
 
+    def now(self) -> int:
+        return self._store.now()
+
     def _owned(self, stripe_object: Object) -> Object:
         """The object that names the customer."""
         if stripe_object["object"] == "invoice_payment":
