@@ -152,8 +152,10 @@ def _first_invoice(store: Store, stripe_object: Object) -> Object | None:
 def waiting(store: Store, stripe_object: Object) -> bool:
     """Whether the subscription's checkout waits for its money, or the bank has refused to pay (decision 4)."""
     session = _session(store, stripe_object)
-    if not session or session["payment_status"] != "unpaid":
+    if not session or session["payment_status"] != "unpaid" or session["status"] == "expired":
         return False
+    if session["status"] == "open" and "checkoutAttempt" not in session["metadata"]:
+        return False  # nobody can tell that a Payment Link began it
     invoice = _first_invoice(store, stripe_object)
     return not invoice or invoice["status"] not in ("paid", "void")
 

@@ -6,6 +6,7 @@ import pytest
 
 from billing.domain.statuses import TenantStatus
 from local.stripe.engine import checkout, collecting
+from local.stripe.engine.cards import BANK
 from local.stripe.errors import ApiError
 from tests.world import World
 
@@ -30,6 +31,30 @@ def test_a_tenant_that_pays_its_first_invoice_elsewhere_has_access(world: World,
     world.deliver_new()
     world.run("reconcile_stripe", {})
 
+    [subscription] = world.subscriptions()
+    assert subscription.status == "active"
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_debit_after_the_session_expired_is_told_by_the_subscription_alone(world: World, order: int) -> None:
+    """Whether the subscription or the session's end came first: nobody waits for a checkout that is over.
+
+    So the tenant has access while the debit is on its way, as with a subscription that was made elsewhere.
+    """
+    world.plan()
+    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
+    store = world.stripe.store
+    made = store.get("checkout.session", session)
+    world.deliver_new()
+    with suppress(ApiError):
+        checkout.complete_checkout(store, made, "pm_card_chargeDeclined")
+    checkout.expire_checkout(store, made)
+    collecting.pay_invoice(store, store.all("invoice")[0], BANK)
+    for event in world.new_events()[::order]:
+        assert world.deliver(event).status == 200
     [subscription] = world.subscriptions()
     assert subscription.status == "active"
     tenant = world.tenant()

@@ -116,7 +116,7 @@ class Callers(Platform):
 
     @step("operators", when=(lambda self: self.delivered,), limit=st.sampled_from([1, 2, 7, 100]))
     def an_operator_lists_the_events(self, limit: int) -> None:
-        """All pages together have each event of the tenant once."""
+        """All pages together have each event of the tenant once, but for those whose record is only begun."""
         listed: list[str] = []
         query: dict[str, Any] = {"tenantId": self.tenant, "limit": limit}
         while query.get("cursor", "first"):
@@ -124,9 +124,11 @@ class Callers(Platform):
             assert answer.status == 200, answer
             listed += [one["eventId"] for one in answer.body["events"]]
             query["cursor"] = answer.body.get("cursor")
-        known = {event["id"] for event in self.store.all("event")}
-        records = self.harness.world.table.read(keys.event(one) for one in known).values()
-        assert sorted(listed) == sorted(r["eventId"] for r in records if r.get("tenantId") == self.tenant)
+        known = [keys.event(event["id"]) for event in self.store.all("event")]
+        records = self.harness.world.table.read(known).values()
+        known_owner = [record for record in records if record["status"] != "RECEIVED"]
+        mine = [record["eventId"] for record in known_owner if record.get("tenantId") == self.tenant]
+        assert sorted(listed) == sorted(mine), ({*listed} ^ {*mine}, len(listed))
 
     @step(
         "operators",

@@ -163,6 +163,7 @@ class Subscription(Replica):
     mark_uncollectible), until `pause_resumes_at` if that is set.
     `cancellation_…`: why the customer canceled, as Stripe has it.
     Stripe gives notice three days before a trial ends. `trial_notice` is the end of the trial as that notice said it.
+    `checkout_attempt`: the tenant's attempt at a checkout that made it, if that was open when it was first seen.
     """
 
     kind = Kind.SUBSCRIPTION
@@ -185,6 +186,7 @@ class Subscription(Replica):
     trial_notice: str | None = None
     checkout_payment: CheckoutPayment | None = None
     checkout_invoice_id: str | None = None
+    checkout_attempt: str | None = None
     duplicate: bool = False
     items: tuple[SoldItem, ...] = ()
     pause_behavior: str | None = None

@@ -53,7 +53,13 @@ def _stage(event_type: str, session: payloads.CheckoutSession, invoice: Invoice 
 
 
 def checkout_expired(event: Event, account: Account, _: Snapshot | None) -> Answer:
-    tenant = _without_session(account.tenant, payloads.checkout_session(event.object))
+    """A subscription that it began waits for it no more: its invoice can still be paid, but elsewhere."""
+    session = payloads.checkout_session(event.object)
+    tenant = _without_session(account.tenant, session)
+    for one in account.subscriptions.values():
+        waits = one.checkout_payment is CheckoutPayment.PENDING and not one.terminal
+        if waits and one.checkout_attempt is not None and one.checkout_attempt == session.attempt:
+            return with_subscription(account, replace(one, checkout_payment=CheckoutPayment.SETTLED), tenant)
     return OUT_OF_DATE if tenant == account.tenant else applied(tenant)
 
 

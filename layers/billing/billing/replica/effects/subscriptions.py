@@ -94,7 +94,7 @@ def _of_open_checkout(account: Account, new: Subscription, snapshot: Snapshot) -
     invoice = account.invoices.get(invoice_id or "")
     settled = invoice is not None and invoice.status in SETTLES_CHECKOUT
     stage = CheckoutPayment.SETTLED if settled else CheckoutPayment.PENDING
-    return replace(new, checkout_payment=stage, checkout_invoice_id=invoice_id)
+    return replace(new, checkout_payment=stage, checkout_invoice_id=invoice_id, checkout_attempt=attempt)
 
 
 def with_subscription(account: Account, changed: Subscription, tenant: Tenant | None = None) -> Outcome:
