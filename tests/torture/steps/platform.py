@@ -175,8 +175,12 @@ class Platform(Steps):
         return {"complete": False}
 
     def sweep_to_the_end(self) -> None:
-        while (report := self.sweep())["due"]:
+        """Until nothing is left to be done. What is due in this very second is not overdue yet."""
+        done = 1
+        while done:
+            report = self.sweep()
             assert (report["failed"], report["complete"]) == (0, True), report
+            done = report["overdue"] + report["imported"]
 
     def _reconcile(self) -> None:
         figures["reconciliations"] += 1
