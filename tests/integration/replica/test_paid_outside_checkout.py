@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import pytest
 
-from billing.domain.statuses import TenantStatus
-from local.stripe.engine import checkout, collecting
+from billing.domain.statuses import CheckoutPayment, TenantStatus
+from local.stripe.engine import checkout, collecting, periods
 from local.stripe.engine.cards import BANK
 from local.stripe.errors import ApiError
 from tests.world import World
@@ -60,3 +60,21 @@ def test_a_debit_after_the_session_expired_is_told_by_the_subscription_alone(wor
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.ACTIVE
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_later_invoice_that_is_paid_settles_no_checkout(world: World, order: int) -> None:
+    """The first event that is seen may show a subscription whose latest invoice is not its first one any more."""
+    world.plan()
+    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
+    store = world.stripe.store
+    made = checkout.complete_checkout(store, store.get("checkout.session", session), BANK)
+    periods.renew(store, store.get("subscription", made["subscription"]), "pm_card_visa")
+    checkout.settle_checkout(store, made, paid=False)
+    for event in world.new_events()[::order]:
+        assert world.deliver(event).status == 200
+    [subscription] = world.subscriptions()
+    assert subscription.checkout_payment is CheckoutPayment.FAILED
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.PENDING

@@ -19,6 +19,14 @@ _BECOMES_OVERDUE: Final = frozenset({InvoiceStatus.PENDING, InvoiceStatus.PARTIA
 MAX_AMOUNT: Final = 99_999_999
 
 
+def bills_first_period(invoice: Invoice) -> bool:
+    """Whether it may be the first invoice of a subscription. An item of an earlier version does not say.
+
+    https://docs.stripe.com/api/invoices/object#invoice_object-billing_reason
+    """
+    return invoice.billing_reason in (None, "subscription_create")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """The figures that decide the status of an open invoice. `attempts` counts the failed attempts to charge it.

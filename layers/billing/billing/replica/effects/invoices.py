@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from billing.domain.entities import SCHEMA, Invoice, Payment
-from billing.domain.invoicing import SETTLES_CHECKOUT
+from billing.domain.entities import SCHEMA, Invoice, Payment, Subscription
+from billing.domain.invoicing import SETTLES_CHECKOUT, bills_first_period
 from billing.domain.order import Snapshot, Verdict
 from billing.domain.statuses import CheckoutPayment, PaymentStatus
 from billing.domain.writes import Pointer, StripeId, Unchanged
@@ -46,7 +46,7 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
     waiting = [
         s
         for s in account.subscriptions.values()
-        if s.checkout_invoice_id == invoice.invoice_id and s.checkout_payment is not CheckoutPayment.SETTLED
+        if _awaits(s, invoice) and s.checkout_payment not in (None, CheckoutPayment.SETTLED)
     ]
     if invoice.status not in SETTLES_CHECKOUT or invoice.stripe_subscription_id is None:
         return applied()
@@ -58,6 +58,13 @@ def _settle_checkout(account: Account, invoice: Invoice) -> Outcome:
     # The checkout's event may be applied at this moment, and then the checkout waits for this invoice. One of the two
     # events must see the other. A change of a subscription also writes the tenant, so the tenant must be unchanged.
     return replace(applied(), unchanged=(Unchanged(account.tenant.identity, account.tenant.revision),))
+
+
+def _awaits(subscription: Subscription, invoice: Invoice) -> bool:
+    """Whether the invoice is the one whose money the subscription's checkout waits for."""
+    if subscription.checkout_invoice_id:
+        return subscription.checkout_invoice_id == invoice.invoice_id and bills_first_period(invoice)
+    return subscription.stripe_subscription_id == invoice.stripe_subscription_id and bills_first_period(invoice)
 
 
 def _invoice(account: Account, snapshot: Snapshot) -> Invoice:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from billing.domain import tenancy
 from billing.domain.entities import SCHEMA, Identity, Kind, Subscription, Tenant
-from billing.domain.invoicing import SETTLES_CHECKOUT
+from billing.domain.invoicing import SETTLES_CHECKOUT, bills_first_period
 from billing.domain.order import Snapshot, Verdict
 from billing.domain.statuses import CheckoutPayment
 from billing.domain.writes import Pointer, StripeId, Unchanged
@@ -90,11 +90,22 @@ def _of_open_checkout(account: Account, new: Subscription, snapshot: Snapshot) -
     checkout, attempt = account.tenant.checkout, payloads.checkout_attempt(snapshot.object)
     if checkout is None or not checkout.plan_id or attempt != str(checkout.attempt):
         return new
-    invoice_id = id_in(snapshot.object, "latest_invoice")
+    invoice_id = _first_invoice(account, new, snapshot)
     invoice = account.invoices.get(invoice_id or "")
     settled = invoice is not None and invoice.status in SETTLES_CHECKOUT
     stage = CheckoutPayment.SETTLED if settled else CheckoutPayment.PENDING
     return replace(new, checkout_payment=stage, checkout_invoice_id=invoice_id, checkout_attempt=attempt)
+
+
+def _first_invoice(account: Account, new: Subscription, snapshot: Snapshot) -> str | None:
+    """A subscription names only its latest invoice. That is the first one, until the next period begins or a change is
+    billed. Then the checkout's own event says which one was the first.
+    """
+    latest = id_in(snapshot.object, "latest_invoice")
+    known = account.invoices.get(latest or "")
+    other = known is not None and not bills_first_period(known)
+    later = (new.current_period_start or "") > new.started_at
+    return None if other or later else latest
 
 
 def with_subscription(account: Account, changed: Subscription, tenant: Tenant | None = None) -> Outcome:
