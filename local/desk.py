@@ -1,8 +1,10 @@
 """The part of a running stack that the console and the commands use. They do not depend on how the stack is built."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from local.aws.clients import AwsAccess
+from local.aws.runtime import Runtime
 from local.stripe.account import Account
 
 
@@ -20,8 +22,15 @@ class Desk(Protocol):
     @property
     def stripe_base(self) -> str: ...
 
+    @property
+    def runtimes(self) -> Mapping[str, Runtime]:
+        """The functions, by the names that the template gives them."""
+
     def token(self, tenant_id: str | None, scope: str = "") -> str:
         """A bearer token. If `tenant_id` is None, it is an operator's token; `scope` is then the admin scope."""
+
+    def reset(self) -> None:
+        """Everything is as it was after the start: no time has passed, and nobody has done anything."""
 
     def roll_webhook_secret(self) -> None:
         """Makes a new webhook secret at Stripe and in Secrets Manager. The previous secret stays valid too."""

@@ -48,6 +48,7 @@ WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
 LOCAL_API_KEY: Final = "sk_test_local"
 LOCAL_WEBHOOK_SECRET: Final = "whsec_local"
 _SECRET_NAME: Final = "billing/stripe"
+_SOON: Final = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Stack:
         self.stripe: Account | None = None
         self.stripe_base = _stripe_elsewhere(self.ports)
         self.database = "moto"
+        self.begin: Callable[[], object] = lambda: None  # puts the first data in
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
@@ -117,6 +119,20 @@ class Stack:
         assert self.stripe, "roll the secrets of real Stripe in its dashboard"
         self.webhook_secret = self.stripe.webhooks.roll_secret()
         self._put_secret(self.stripe.webhooks.secrets)
+
+    def reset(self) -> None:
+        """Empties Stripe, the table and the list of announcements, and puts the first data in again."""
+        assert self.stripe, "real Stripe cannot be emptied"
+        with self.stripe.lock:
+            self.stripe.reset()
+        dynamodb = self.aws.dynamodb()
+        for page in dynamodb.get_paginator("scan").paginate(TableName=template.TABLE_NAME):
+            for item in page["Items"]:
+                key = {name: item[name] for name in ("PK", "SK")}
+                dynamodb.delete_item(TableName=template.TABLE_NAME, Key=key)
+        self.wait_until_announced(_SOON)
+        self.announcements.clear()
+        self.begin()
 
     def wait_until_announced(self, timeout: float) -> bool:
         """Whether the function gets everything that the table's stream holds now within `timeout` seconds."""

@@ -36,7 +36,11 @@ def moment(seconds: float) -> str:
 
 
 _environment = Environment(
-    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 _environment.filters |= {"money": money, "day": day, "moment": moment}
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any, Final
@@ -19,6 +20,15 @@ MAX_CONCURRENCY: Final = 8
 
 class FunctionError(Exception):
     """The function raised, crashed or ran out of time."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an invocation ended, `at` in Unix seconds: with a result, or with an error."""
+
+    at: float
+    result: Any = None
+    error: str = ""
 
 
 class _Worker:
@@ -79,9 +89,19 @@ class Runtime:
         self._lock = Lock()
         self._places = BoundedSemaphore(MAX_CONCURRENCY)
         self._closed = False
+        self.last: Ended | None = None
 
     def invoke(self, event: Any) -> Any:
         """Returns the result of the handler. Raises `FunctionError`."""
+        try:
+            result = self._invoke(event)
+        except FunctionError as error:
+            self.last = Ended(time.time(), error=str(error))
+            raise
+        self.last = Ended(time.time(), result)
+        return result
+
+    def _invoke(self, event: Any) -> Any:
         with self._places:
             worker = self._take()
             context = {

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from functools import partial
 
 import stripe
 
@@ -18,6 +19,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     try:
         with Stack() as stack:
+            stack.begin = partial(seed.seed, stack)
             seeded = seed.seed(stack)
             stack.write_environment()
             _tell(stack, seeded)

@@ -1,11 +1,12 @@
 """The console shows the tenants, Stripe's events and their results on one page, for newcomers and for operators.
 
 It has no special rights. Its buttons call the HTTP API with the tenant's token, as a frontend does, and the stand-in's
-controls. It works without JavaScript. With JavaScript, the page updates itself.
+controls. It works without JavaScript. With JavaScript, the page updates itself, and messages appear without leaving it.
 """
 
 import hashlib
 import json
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,11 +46,13 @@ class Console:
             return self._page(request)
         if request.path == "/console/state":
             return self._live(request)
+        if request.path == "/console/inside":
+            return self._inside(request)
         return web.static(request)
 
     def _page(self, request: Request) -> Response:
-        live = self._state().get_data(as_text=True)
-        values: dict[str, Any] = {name: request.args.get(name, "")[:600] for name in ("problem", "note")}
+        live = self._state(request).get_data(as_text=True)
+        values: dict[str, Any] = {name: request.args.get(name, "")[:600] for name in ("problem", "note", "more")}
         values["live"] = Markup(live)  # noqa: S704 - our own template made it and escaped its values
         values["version"] = _version(live)
         values["now"] = view.stripe_now(self._stack)
@@ -60,17 +63,41 @@ class Console:
 
         Stripe's time is in a header, because it is not a part of that version.
         """
-        response = self._state()
+        response = self._state(request)
         response.set_etag(_version(response.get_data(as_text=True)))
         response.headers["X-Stripe-Time"] = web.moment(view.stripe_now(self._stack))
         return response.make_conditional(request)
 
-    def _state(self) -> Response:
+    def _state(self, request: Request) -> Response:
+        """What the page shows of the table and of Stripe, without the JSON that the reader may open."""
+        asked = view.Filter.of(request.args)
         held = view.held(self._table)
-        values: dict[str, Any] = {"held": held, "timeline": view.timeline(self._stack, held.records)}
-        # The stream delivers each write at least once. So this code, like any consumer, drops equal ids.
-        values["announcements"] = list({one["id"]: one for one in self._stack.announcements}.values())
-        return web.page("console_live.html", server=self._stack.stripe, json=_json, view=view, **values)
+        values: dict[str, Any] = {"held": held, "asked": asked, "view": view, "server": self._stack.stripe}
+        values["accounts"] = view.shown(held.accounts, asked)
+        values["timeline"] = view.timeline(self._stack, held.records, asked)
+        values["reconciled"] = self._stack.runtimes["ReconcileStripeFunction"].last
+        values["announcements"] = [one for one in self._announced().values() if asked.takes_tenant(one["tenantId"])]
+        return web.page("console_live.html", **values)
+
+    def _announced(self) -> dict[str, dict[str, Any]]:
+        """The stream delivers each write at least once. So this code, like any consumer, drops equal ids."""
+        return {one["id"]: one for one in self._stack.announcements}
+
+    def _inside(self, request: Request) -> Response:
+        """What one row or item holds, loaded when the reader opens it. Raises `NotFound`."""
+        kind, named = request.args.get("kind", ""), request.args.get("id", "")
+        match kind:
+            case "item":
+                found: Any = view.item(self._table, named)
+            case "event":
+                found = next((r for r in view.rows(self._stack, view.held(self._table).records) if r.id == named), None)
+            case "announcement":
+                found = self._announced().get(named)
+            case _:
+                found = None
+        if found is None:
+            raise NotFound
+        return web.page("console_inside.html", kind=kind, found=found, json=_json, view=view)
 
     @cached_property
     def _table(self) -> "DynamoDBClient":
@@ -79,10 +106,14 @@ class Console:
     # -- actions
 
     def _act(self, request: Request) -> Response:
+        """A script gets what was said as JSON. A browser without JavaScript goes to the page that says it."""
         name = request.path.removeprefix(_ACTION)
         if name == request.path or name not in self._actions:
             raise NotFound
-        return redirect(self._actions.act(name, request.form.to_dict(), request.host_url), 303)
+        said = self._actions.act(name, request.form.to_dict(), request.host_url)
+        if request.accept_mimetypes.best == "application/json":
+            return Response(json.dumps(asdict(said)), content_type="application/json")
+        return redirect(said.address, 303)
 
     @cached_property
     def _actions(self) -> Actions:

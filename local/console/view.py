@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from billing.adapters.table import items
+from billing.domain import access
 from billing.replica.effects import EFFECTS
 from local import template
 from local.desk import Desk
@@ -21,7 +22,31 @@ type Item = dict[str, Any]  # of the table
 type StripeEvent = dict[str, Any]
 type Delivery = dict[str, Any]  # an entry of the log of `local/stripe/webhooks.py`
 
-NEWEST: Final = 60
+NEWEST: Final = 40  # events
+TENANTS: Final = 8
+PAYABLE: Final = ("PENDING", "PARTIALLY_PAID", "OVERDUE")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the reader wants to see: a part of a tenant's id, a part of a type, an outcome of `OUTCOMES`."""
+
+    tenant: str = ""
+    type: str = ""
+    outcome: str = ""
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, str]) -> "Filter":
+        return cls(*(arguments.get(name, "").strip()[:64] for name in ("tenant", "type", "outcome")))
+
+    def takes_tenant(self, tenant_id: str) -> bool:
+        return self.tenant in tenant_id
+
+    def takes(self, row: "Row") -> bool:
+        """An event that only Stripe knows names no tenant: what it is about may."""
+        told = row.record or {}
+        whose = self.tenant in (told.get("tenantId") or "") or self.tenant in str(row.event or "")
+        return whose and self.type in row.type and (not self.outcome or self.outcome == outcome(row))
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,17 @@ class Account:
     tenant: Item
     owned: Mapping[str, list[Item]]
     plan: str | None
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether a subscription charges: a second one is not for sale."""
+        return any(access.meaning(one["status"]).charges for one in self.owned["SUBSCRIPTION"])
+
+    @property
+    def owed(self) -> Item | None:
+        """The invoice that is to be paid before anything else: overdue, or waiting for the customer."""
+        payable = [one for one in self.owned["INVOICE"] if one["status"] in PAYABLE]
+        return next((one for one in payable if one["status"] == "OVERDUE" or one.get("actionRequired")), None)
 
 
 @dataclass(frozen=True)
@@ -62,9 +98,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The newest rows. `total` and `sentence` are about all rows."""
+    """The newest rows that the filter takes. `found`: how many it takes. `total` and `sentence` are about all."""
 
     rows: list[Row]
+    found: int
     total: int
     sentence: str
 
@@ -81,6 +118,21 @@ def held(client: "DynamoDBClient") -> Held:
     plans = {plan["planId"]: plan for plan in sorted(by_kind["PLAN"], key=lambda plan: plan["amount"])}
     records = {record["eventId"]: record for record in by_kind["EVENT"]}
     return Held(_accounts(by_kind, plans), plans, records)
+
+
+def shown(accounts: list[Account], asked: Filter) -> tuple[list[Account], int]:
+    """The accounts that the page shows, and how many others the filter takes. The newest are shown."""
+    found = [account for account in accounts if asked.takes_tenant(account.tenant["tenantId"])]
+    return found[-TENANTS:], max(0, len(found) - TENANTS)
+
+
+def item(client: "DynamoDBClient", named: str) -> Item | None:
+    """One item of the table. `named` is its partition key and its sort key, with a space between them."""
+    partition, _, sort = named.partition(" ")
+    if not (partition and sort):
+        return None
+    raw = client.get_item(TableName=template.TABLE_NAME, Key=items.dump({"PK": partition, "SK": sort}))
+    return items.load(raw["Item"]) if "Item" in raw else None
 
 
 def _accounts(by_kind: Mapping[str, list[Item]], plans: Mapping[str, Item]) -> list[Account]:
@@ -109,8 +161,14 @@ def _plan(tenant: Item, subscriptions: Iterable[Item], plans: Mapping[str, Item]
 # -- the events
 
 
-def timeline(stack: Desk, records: Mapping[str, Item]) -> Timeline:
-    """Stripe's events, and the records of events that the stand-in does not know.
+def timeline(stack: Desk, records: Mapping[str, Item], asked: Filter) -> Timeline:
+    everything = rows(stack, records)
+    found = [row for row in everything if asked.takes(row)]
+    return Timeline(found[:NEWEST], len(found), len(everything), _sentence(everything, records.values()))
+
+
+def rows(stack: Desk, records: Mapping[str, Item]) -> list[Row]:
+    """Stripe's events, and the records of events that the stand-in does not know, newest first.
 
     A person signed such an event by hand, or it comes from real Stripe.
     """
@@ -119,10 +177,9 @@ def timeline(stack: Desk, records: Mapping[str, Item]) -> Timeline:
     for delivery in log:
         sent[delivery["event"]].append(delivery)
     known = {event["id"] for event in events}
-    rows = [_row_of_event(event, sent[event["id"]], records.get(event["id"])) for event in events]
-    rows += [_row_of_record(record) for record in records.values() if record["eventId"] not in known]
-    rows.sort(key=lambda row: -row.at)
-    return Timeline(rows[:NEWEST], len(rows), _sentence(rows, records.values()))
+    found = [_row_of_event(event, sent[event["id"]], records.get(event["id"])) for event in events]
+    found += [_row_of_record(record) for record in records.values() if record["eventId"] not in known]
+    return sorted(found, key=lambda row: -row.at)
 
 
 def _at_stripe(stack: Desk) -> tuple[list[StripeEvent], list[Delivery]]:
@@ -149,10 +206,37 @@ def _sentence(rows: list[Row], records: Iterable[Item]) -> str:
         return "No events yet."
     ours = sum(row.ours for row in rows)
     counted = Counter(record["status"] for record in records)
-    parts = [f"{counted[status]} {status.lower()}" for status in sorted(counted)]
+    parts = [f"{counted[status]} {_WORDS.get(status, status.lower())}" for status in sorted(counted)]
     parts += [f"{ours - counted.total()} not recorded"] if ours > counted.total() else []
     whose = f", {ours} of them for the platform: {', '.join(parts)}" if ours else ", none of them for the platform yet"
     return f"{len(rows)} event{'s' if len(rows) > 1 else ''}{whose}."
+
+
+# What became of an event: the statuses of our record, and what can happen to it on the way.
+OUTCOMES: Final[Mapping[str, str]] = {
+    "PROCESSED": "applied",
+    "STALE": "said nothing new",
+    "IGNORED": "ignored",
+    "FAILED": "failed",
+    "RECEIVED": "begun",
+    "missing": "not recorded",
+    "found": "brought in by reconciliation",
+    "other": "not subscribed",
+}
+
+
+def outcome(row: Row) -> str:
+    """One of `OUTCOMES`."""
+    if row.record and row.record["status"] in ("PROCESSED", "STALE") and was_brought_in(row):
+        return "found"
+    if row.record:
+        return str(row.record["status"])
+    return "missing" if row.ours else "other"
+
+
+def was_brought_in(row: Row) -> bool:
+    """Whether the platform has the event although no delivery of it was accepted: it has fetched it from Stripe."""
+    return row.event is not None and not any(200 <= (one["status"] or 0) < 300 for one in row.deliveries)
 
 
 # -- texts
@@ -178,9 +262,10 @@ def forecast(weather: "Weather") -> str:
     return f"Bad: {', '.join(parts)}." if parts else "Fair: each event once, at once."
 
 
+_WORDS: Final = {"STALE": "with nothing new"}
 _TONES: Final = {
     "good": {"ACTIVE", "active", "trialing", "PAID", "SUCCEEDED", "PROCESSED"},
-    "warn": {"PENDING", "PARTIALLY_PAID", "PROCESSING", "RECEIVED", "incomplete", "paused"},
+    "warn": {"PENDING", "PARTIALLY_PAID", "PROCESSING", "RECEIVED", "incomplete", "paused", "no record"},
     "bad": {"OVERDUE", "FAILED", "SUSPENDED", "CANCELED", "UNCOLLECTIBLE", "past_due", "unpaid", "canceled"},
 }
 

@@ -2,6 +2,7 @@
 // What is there already is changed in place, so what the reader opened, focused, typed or scrolled to stays.
 
 const PAUSE = 1000;
+const SHOWN = 8000; // so long a message stays that is no problem
 const live = () => document.getElementById("live");
 const main = document.getElementById("main");
 
@@ -14,7 +15,7 @@ function selecting() {
 
 function attributes(old, fresh) {
   for (const { name } of [...old.attributes]) {
-    const readersOwn = name === "open" && old.localName === "details";
+    const readersOwn = (name === "open" && old.localName === "details") || name === "aria-busy" || name === "disabled";
     if (!readersOwn && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
@@ -44,6 +45,11 @@ function children(old, fresh) {
 
 function update(old, fresh) {
   if (old.isEqualNode(fresh)) return;
+  if (fresh.dataset?.inside && old.dataset.loaded) {
+    // What was loaded into it is the reader's. If it has changed since, it is loaded anew.
+    if (old.dataset.inside !== fresh.dataset.inside) load(old, fresh.dataset.inside);
+    return;
+  }
   if (old.nodeType !== Node.ELEMENT_NODE) {
     old.data = fresh.data;
     return;
@@ -52,12 +58,93 @@ function update(old, fresh) {
   children(old, fresh);
 }
 
+// -- what is loaded when it is opened
+
+async function load(place, where = place.dataset.inside) {
+  place.dataset.inside = where;
+  place.dataset.loaded = "yes";
+  const answer = await fetch(where);
+  if (answer.ok) place.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
+  else place.textContent = "It is not there any more.";
+}
+
+function opened(details) {
+  const place = details.querySelector(":scope > [data-inside]");
+  if (details.open && place && !place.dataset.loaded) load(place);
+}
+
+document.addEventListener("toggle", (event) => opened(event.target), true);
+
+// -- saying what was done, where the reader is
+
+function toast({ note, problem, more }) {
+  const place = document.getElementById("toasts");
+  const said = document.createElement("div");
+  said.className = problem ? "toast bad" : "toast";
+  said.setAttribute("role", problem ? "alert" : "status");
+  said.id = problem ? "problem" : "note";
+  const words = document.createElement("p");
+  words.textContent = problem || note;
+  const close = Object.assign(document.createElement("button"), { className: "plain tiny", textContent: "Close" });
+  close.addEventListener("click", () => said.remove());
+  said.append(words);
+  if (more) {
+    const behind = document.createElement("details");
+    behind.className = "small soft";
+    behind.append(Object.assign(document.createElement("summary"), { textContent: "What is behind it" }), more);
+    said.append(behind);
+  }
+  said.append(close);
+  place.replaceChildren(said);
+  if (!problem) setTimeout(() => said.contains(document.activeElement) || said.remove(), SHOWN);
+}
+
+async function send(form, button) {
+  const body = new URLSearchParams(new FormData(form, button));
+  button.setAttribute("aria-busy", "true");
+  button.disabled = true;
+  let leaves = false;
+  try {
+    const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const said = await answer.json();
+    leaves = Boolean(said.go);
+    if (leaves) location.assign(said.go);
+    else toast(said);
+  } catch {
+    toast({ problem: "The stack does not answer. Is it still running?" });
+  }
+  if (leaves) return;
+  button.removeAttribute("aria-busy");
+  button.disabled = false;
+  button.focus({ preventScroll: true });
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  event.preventDefault();
+  if (form.dataset.ask && !confirm(form.dataset.ask)) return;
+  send(form, event.submitter ?? form.querySelector("button"));
+});
+
+// -- filters: the address keeps them
+
+function filtered() {
+  const given = [...new FormData(document.getElementById("filters"))].filter(([, value]) => value);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+document.addEventListener("input", ({ target }) => {
+  if (target.closest("#filters")) history.replaceState(null, "", location.pathname + filtered() + location.hash);
+});
+document.addEventListener("submit", (event) => event.target.id === "filters" && event.preventDefault());
+
 // -- asking
 
 let version = `"${main.dataset.version}"`;
 
 async function look() {
-  const answer = await fetch("/console/state", { headers: { "If-None-Match": version }, cache: "no-store" });
+  const answer = await fetch(`/console/state${filtered()}`, { headers: { "If-None-Match": version }, cache: "no-store" });
   if (!answer.ok && answer.status !== 304) throw new Error(answer.statusText);
   document.getElementById("stripe-time").textContent = answer.headers.get("X-Stripe-Time");
   if (answer.status === 304) return;
@@ -91,10 +178,11 @@ function remember() {
 function recall() {
   const { open = [], ours = false } = JSON.parse(sessionStorage.getItem(KEY) ?? "{}");
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  for (const details of document.querySelectorAll("details[open]")) opened(details);
   if (filter()) filter().checked = ours;
 }
 
 addEventListener("pagehide", remember);
 recall();
-if (location.search) history.replaceState(null, "", location.pathname + location.hash); // a word is said once
+history.replaceState(null, "", location.pathname + filtered() + location.hash); // a word is said once
 follow();

@@ -32,7 +32,7 @@ class Account:
         self.clock = Clock()
         self.store = Store(self.webhooks.send, self.clock)
         self.store.resend = self.webhooks.deliver
-        self.public_url = public_url
+        self.public_url = self._public_url = public_url
         self.lock = RLock()
         self.calls: list[tuple[str, str]] = []
         self.failures: list[Object] = []
@@ -44,13 +44,22 @@ class Account:
 
     @public_url.setter
     def public_url(self, url: str) -> None:
-        self.store.public_url = url
+        self.store.public_url = self._public_url = url
 
     def replace_store(self, store: Store) -> None:
         """Starts again with the objects of `store`, and forgets the answers to idempotency keys."""
         self.store = store
         self.store.resend = self.webhooks.deliver
         self.answers.clear()
+
+    def reset(self) -> None:
+        """Forgets everything but the webhook endpoint and its secrets."""
+        self.webhooks.forget()
+        self.clock.reset()
+        self.replace_store(Store(self.webhooks.send, self.clock))
+        self.store.public_url = self._public_url
+        self.failures.clear()
+        self.calls.clear()
 
     def fail(self, status: int = 0, count: int = 1, seconds: float = 0, path: str = "/") -> Object:
         """The next `count` calls whose `METHOD /path` contains `path` get this status after `seconds`.

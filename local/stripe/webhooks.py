@@ -79,6 +79,17 @@ class Webhooks:
         with self._changed:
             return self._changed.wait_for(lambda: self._pending == 0, timeout)
 
+    def forget(self) -> None:
+        """No event is on its way any more, and the weather is fair."""
+        self.weather = Weather()
+        for timer in [*self._timers]:
+            timer.cancel()
+        self._timers.clear()
+        self.log.clear()
+        with self._changed:
+            self._pending = 0
+            self._changed.notify_all()
+
     def close(self) -> None:
         self.url = ""
         for timer in self._timers:

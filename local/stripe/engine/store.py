@@ -76,6 +76,9 @@ class Clock:
         """Moves the clock forward. It never moves back."""
         self.ahead = max(self.ahead, moment - time.time())
 
+    def reset(self) -> None:
+        self.ahead = 0.0
+
 
 class Store:
     """`on_event` gets each new event, after the objects have their new state.
