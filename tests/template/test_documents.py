@@ -134,9 +134,9 @@ def test_every_field_of_the_report_is_explained() -> None:
 
 
 def test_the_commands_of_the_operations_page_name_what_the_template_has() -> None:
-    """`id X` is a resource, `logs X` a function or the API with its log group, `out X` an output."""
+    """`res X` is a resource, `logs X` a function or the API with its log group, `out X` an output."""
     text = OPERATIONS.read_text()
-    logical_ids = set(re.findall(r"\$\(id (\w+)\)", text)) | {
+    logical_ids = set(re.findall(r"\$\(res (\w+)\)", text)) | {
         f"{name}Logs" for name in re.findall(r"logs (\w+) '", text)
     }
     for name in re.findall(r"for f in ([\w \\\n]+); do", text):
