@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template lock wheels sbom build check clean
+.PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template docs lock wheels sbom build check clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -54,7 +54,7 @@ migrate: .venv/ready ## After an upgrade, new fields for old items: make migrate
 	@$(BIN)/python -m local.commands.migrate
 
 # Nothing is passed as an argument: make puts what it is given into the environment, the key too.
-stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see README
+stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see docs/deployment.md
 	@$(BIN)/python -m local.stripe_setup
 
 types-of-events: setup ## The Stripe event types that are handled, one a line
@@ -63,7 +63,7 @@ types-of-events: setup ## The Stripe event types that are handled, one a line
 test: setup ## All tests, some eight minutes (what is not there for some of them is told); some: make test TESTS=tests/unit
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-pictures: setup ## The pictures of the README, by the tests that use the pages in Chromium
+pictures: setup ## The pictures of the pages, by the tests that use the pages in Chromium
 	@PICTURES=docs/images $(BIN)/pytest tests/e2e/browser
 
 torture: setup ## Attacks the webhook and the endpoints: make torture N=1000; with its SEED=… again, or further if it was stopped; WORKERS=3
@@ -92,6 +92,11 @@ format: setup ## Formats the code
 
 template: setup ## sam validate --lint
 	@$(BIN)/sam validate --lint
+
+# A warning makes it fail, and so does a link or an anchor that leads nowhere (not with --quiet: that counts no warnings).
+# The variable silences a notice about the successor of the theme.
+docs: setup ## The site of the pages in docs/, in .site/index.html; links are checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .ci/mkdocs.yml
 
 # Pinned versions with their hashes, of all platforms: what pyproject.toml names and what that needs.
 LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.13 --generate-hashes --custom-compile-command "make lock"
@@ -123,7 +128,7 @@ build: wheels sbom ## sam build from checked wheels, with the layer compiled, an
 	@$(BIN)/python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/BillingLayer/python
 	@echo "The packages of the layer, with their hashes: $(SBOM)"
 
-check: lint types template test ## What CI runs
+check: lint types template docs test ## What CI runs
 
 clean: ## Removes what was built, not .venv
-	@rm -rf .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .aws-sam .local .site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -174,7 +174,7 @@ def mixed(secret: Secret, wish: Wish) -> Iterator[str]:
     """Reports a missing key, or a key of the wrong mode: the functions ignore the events of the other mode."""
     key = secret.value.get("api-key")
     if not isinstance(key, str) or not key:
-        yield "The secret has no api-key (README, Deploying, step 1)."
+        yield "The secret has no api-key (docs/deployment.md, 1. The secret)."
     elif live(key) is not wish.live:
         yield f"The api-key in the secret is not of {wish.mode} mode, as STRIPE_API_KEY is."
 

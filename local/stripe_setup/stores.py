@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS: Final = 30
 _RETRIES: Final = 2
+_MADE: Final = "docs/deployment.md, 1. The secret"  # where a person reads how to make it
 _PRODUCTS: Final = "features.subscription_update.products"
 
 stripe.enable_telemetry = False
@@ -70,14 +71,14 @@ class Stores:
         try:
             text = self._secrets.get_secret_value(SecretId=self._arn).get("SecretString", "")
         except self._secrets.exceptions.ResourceNotFoundException:
-            return Secret(problem="The secret is not there, or empty: make it first (README, Deploying, step 1).")
+            return Secret(problem=f"The secret is not there, or empty: make it first ({_MADE}).")
         try:
             value = json.loads(text)
         except ValueError:
             value = None
         signing = value.get("webhook-secret") or [] if isinstance(value, dict) else None
         if not isinstance(signing, str | list) or not all(isinstance(one, str) for one in signing):
-            return Secret(problem='The secret is not {"api-key": "…", "webhook-secret": ["…"]} (README, step 1).')
+            return Secret(problem=f'The secret is not {{"api-key": "…", "webhook-secret": ["…"]}} ({_MADE}).')
         return Secret(value)
 
     def lacking(self, base: str, api_key: str) -> list[str]:

@@ -134,7 +134,7 @@ def standing() -> Iterator[World]:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`function`: its folder. `path` and `other`: its parameters, as the table of the README has them."""
+    """`function`: its folder. `path` and `other`: its parameters, as the tables of docs/api.md have them."""
 
     function: str
     path: tuple[str, ...] = ()

@@ -6,9 +6,9 @@ were changed after they were signed. Two secrets are valid, as while Stripe roll
 Defended: only who has a secret can change the table, with the very bytes that were signed, within 300 s.
 
 Judged by stripe's own library and by the steps of https://docs.stripe.com/webhooks#verify-manually, written here once
-more. The library does not refuse a time in the future; the README does. A delivery that both refuse must be answered
-400, and the table must stay byte for byte as it is. A delivery that one accepts must not be a 5xx, and a plain one must
-be taken. Damaged objects that a right secret signed are not tried: only Stripe can send them.
+more. The library does not refuse a time in the future; docs/security.md does. A delivery that both refuse must be
+answered 400, and the table must stay byte for byte as it is. A delivery that one accepts must not be a 5xx, and a plain
+one must be taken. Damaged objects that a right secret signed are not tried: only Stripe can send them.
 """
 
 import base64

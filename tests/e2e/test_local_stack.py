@@ -35,7 +35,7 @@ def environment(stack: Stack) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_the_three_calls_of_the_readme(stack: Stack) -> None:
+def test_the_three_calls_of_the_documents(stack: Stack) -> None:
     token = environment(stack)["TOKEN"]
     checkout = post(stack, CHECKOUT, token)
     assert (checkout.status_code, set(checkout.json())) == (200, {"sessionUrl"})

@@ -159,7 +159,7 @@ def test_every_function_in_lambdas_runtime(stack: Stack, serving: str, function:
 
 @pytest.mark.parametrize("name", ["StripeWebhookFunction", "GetTenantHistoryFunction"])
 def test_sam_local_invoke(stack: Stack, built: Path, name: str) -> None:
-    """Runs the command that the README shows."""
+    """Runs the command that docs/local-stack.md shows."""
     function = next(f for f in FUNCTIONS if f.name == name)
     _check(function, invoke_alone(stack, built, name, _event(stack, function)))
 

@@ -1,7 +1,7 @@
 """Computes what the table must hold, from Stripe's objects alone.
 
 This module does not use the code that it checks, so it cannot repeat that code's errors. What a field means is said by
-the README, `docs/`, and Stripe's documentation (https://docs.stripe.com/api). A field that these do not determine
+the pages of `docs/`, and Stripe's documentation (https://docs.stripe.com/api). A field that these do not determine
 is left out of an entity, and then nothing is expected of it. `money.py` has invoices and payments.
 """
 

@@ -9,8 +9,9 @@ from local.stripe.engine.store import Object, Store
 
 type Fields = dict[str, Any]
 
-README: Final = Path(__file__).parents[2] / "README.md"
-SUBSCRIBED: Final = frozenset(re.findall(r"^  - ([a-z_.]+)$", README.read_text(), re.MULTILINE))  # types of events
+# The types of events that the documents list.
+DEPLOYMENT: Final = Path(__file__).parents[2] / "docs" / "deployment.md"
+SUBSCRIBED: Final = frozenset(re.findall(r"^- ([a-z_]+\.[a-z_.]+)$", DEPLOYMENT.read_text(), re.MULTILINE))
 _STATUSES: Final = {"succeeded": "SUCCEEDED", "canceled": "CANCELED", "requires_payment_method": "FAILED"}
 _MONEY_GONE: Final = {"needs_response", "under_review", "lost"}  # https://docs.stripe.com/api/disputes/object
 BEGUN: Final = ("status", "attemptCount", "actionRequired", "failureCode")  # what the begin of an attempt may change

@@ -1,6 +1,6 @@
 """Checks in a real browser how a buyer subscribes, pays, changes the plan and cancels.
 
-`make pictures` uses these tests to make the pictures of the README.
+`make pictures` uses these tests to make the pictures of the pages.
 """
 
 import pytest

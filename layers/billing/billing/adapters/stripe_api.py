@@ -45,8 +45,8 @@ PAGE: Final = 100  # of a list, the most that Stripe gives at once
 EXPANDED_PAGE: Final = 50  # with other objects in it: fewer, so that Stripe answers within READ_SECONDS
 
 _WRITE, _READ = "Write", "Read"
-# What a restricted key must be allowed for each call, as Stripe's dashboard names it. README lists the same, and
-# `make stripe-setup CHECK=1` tries it. https://docs.stripe.com/keys/restricted-api-keys
+# What a restricted key must be allowed for each call, as Stripe's dashboard names it. docs/deployment.md lists the
+# same, and `make stripe-setup CHECK=1` tries it. https://docs.stripe.com/keys/restricted-api-keys
 PERMISSIONS: Final[Mapping[str, tuple[str, str]]] = {
     "customers.create": ("Customers", _WRITE),
     "customers.retrieve": ("Customers", _WRITE),
