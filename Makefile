@@ -41,7 +41,7 @@ test: setup ## All tests, some eight minutes; a part: TESTS=tests/unit
 ##@ The local stack, and the commands for the one that runs
 up: setup ## The stack on 127.0.0.1:8087, until Ctrl-C
 ## API_PORT=8087 STRIPE_PORT=12111 AWS_PORT=5000 DYNAMODB=local
-## ORIGINS="http://localhost:5173 …" (for CORS), QUIET=1 (no log)
+## ORIGINS="http://localhost:5173 …" (CORS), QUIET=1 (no log)
 	@$(BIN)/python -m local.commands.up $(GIVEN)
 
 show: setup ## What the table has of a tenant: make show TENANT=550e8400

@@ -5,7 +5,7 @@ from typing import Final
 
 from local.commands.account import Item, Items, colored, fields, label
 
-_COLUMN: Final = 36  # where the text of a change begins
+_COLUMN: Final = 34  # where the text of a change begins
 
 
 def changes(before: Items, after: Items) -> list[str]:
@@ -40,4 +40,4 @@ def _changed(kind: str, old: Item, new: Item) -> Iterator[str]:
 
 def _begin(mark: str, kind: str, item: Item) -> str:
     name, identifier = label(kind, item)
-    return f"  {mark} {name:14}{identifier:18}"
+    return f"  {mark} {name:13}{identifier:17}"
