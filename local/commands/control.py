@@ -23,9 +23,13 @@ _MANY: Final = 1000
 def advance(given: Variables) -> str:
     days = given.number("DAYS", 1, _DAYS, "a number of days")
     answer = _control("clock", days=days)
-    due = answer["happened"]
+    return moved(days, answer["now"], answer["happened"])
+
+
+def moved(days: float, now: float, due: int) -> str:
+    """Says that Stripe's time moved to `now` (seconds since the epoch), and how many actions were due."""
     what = f"{counted(due, 'action')} {'was' if due == 1 else 'were'} due" if due else "Nothing was due"
-    return f"Stripe's time moved {counted(days, 'day')}, to {web.moment(answer['now'])} UTC. {what}."
+    return f"Stripe's time moved {counted(days, 'day')}, to {web.moment(now)} UTC. {what}."
 
 
 def weather(given: Variables) -> str:

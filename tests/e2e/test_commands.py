@@ -14,9 +14,11 @@ import pytest
 import requests
 
 from local import running, tokens
-from local.commands import seed
+from local.commands import control, seed
 from local.running import SettingsFile
 from local.stack import Stack
+from local.stripe.account import Account
+from local.stripe.engine.store import DAY
 from local.stripe.webhooks import Weather
 from local.template import ROOT
 
@@ -35,67 +37,55 @@ def run(state: Path, command: str, **variables: str) -> "subprocess.CompletedPro
     )
 
 
-def said(stack: Stack, command: str, **variables: str) -> str:
-    done = run(stack.state, command, **variables)
+def said(state: Path, command: str, **variables: str) -> str:
+    done = run(state, command, **variables)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
-def refused(stack: Stack, command: str, **variables: str) -> str:
-    done = run(stack.state, command, **variables)
+def refused(state: Path, command: str, **variables: str) -> str:
+    done = run(state, command, **variables)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 
 
 @pytest.fixture
-def weather(stack: Stack) -> Iterator[Weather]:
-    """Bad weather, which a refused command must not change."""
-    assert stack.stripe
-    bad = stack.stripe.webhooks.weather = Weather(copies=3)
-    yield bad
-    stack.stripe.webhooks.weather = Weather()
+def stand_in(stripe_server: tuple[Account, str], tmp_path: Path) -> Iterator[Account]:
+    """A stand-in for Stripe that the commands find in `tmp_path`. Nobody else calls it or moves its time."""
+    account, url = stripe_server
+    file = SettingsFile(tmp_path)
+    file.write({"API_URL": "http://127.0.0.1:1", "STRIPE_CONTROL_URL": f"{url}/_control"})
+    yield account
+    file.remove()
 
 
 # -- the clock
 
 
-def test_time_moves(stack: Stack) -> None:
-    assert stack.stripe
-    before = stack.stripe.store.now()
-    answer = said(stack, "control advance", DAYS="35")
-    pattern = (
-        r"Stripe's time moved 35 days, to \d\d \w{3} \d{4} \d\d:\d\d:\d\d UTC\. "
-        r"(Nothing was|1 action was|\d+ actions were) due\.\n"
-    )
+def test_time_moves(stand_in: Account, tmp_path: Path) -> None:
+    before = stand_in.clock()
+    answer = said(tmp_path, "control advance", DAYS="35")
+    assert stand_in.clock() >= before + 35 * DAY
+    pattern = r"Stripe's time moved 35 days, to \d\d \w{3} \d{4} \d\d:\d\d:\d\d UTC\. Nothing was due\.\n"
     assert re.fullmatch(pattern, answer), answer
-    assert stack.stripe.store.now() >= before + 35 * 86400
-    assert said(stack, "control advance").startswith("Stripe's time moved 1 day, to ")
-    assert said(stack, "control advance", DAYS="0.5").startswith("Stripe's time moved 0.5 days, to ")
+    assert said(tmp_path, "control advance").startswith("Stripe's time moved 1 day, to ")
+    assert said(tmp_path, "control advance", DAYS="0.5").startswith("Stripe's time moved 0.5 days, to ")
 
 
-def test_actions_are_counted(stack: Stack) -> None:
-    """Open sessions expire within a day."""
-    answers = []
-    for tenants in (["one"], ["two", "three"]):
-        for tenant in tenants:
-            headers = {"Authorization": f"Bearer {stack.token(tenant)}"}
-            query = {"tenantId": tenant, "planId": "plan-pro"}
-            url = f"{stack.api_url}/api/v1/billing/stripe/checkout"
-            assert requests.post(url, params=query, headers=headers, timeout=TIMEOUT).ok
-        answers.append(said(stack, "control advance", DAYS="1.5"))
-        answers.append(said(stack, "control advance", DAYS="0"))
-    assert answers[0].endswith(" 1 action was due.\n")
-    assert answers[1].endswith(" Nothing was due.\n")
-    assert answers[2].endswith(" 2 actions were due.\n")
+@pytest.mark.parametrize(
+    ("due", "what"), [(0, "Nothing was due."), (1, "1 action was due."), (4, "4 actions were due.")]
+)
+def test_actions_are_counted(due: int, what: str) -> None:
+    assert control.moved(35, 1798711200, due) == f"Stripe's time moved 35 days, to 31 Dec 2026 10:00:00 UTC. {what}"
 
 
-def test_time_does_not_move_by_what_is_no_number_of_days(stack: Stack) -> None:
-    assert stack.stripe
-    before = stack.stripe.clock()
+def test_time_does_not_move_by_what_is_no_number_of_days(stand_in: Account, tmp_path: Path) -> None:
+    before = stand_in.clock()
     for days in ("x", "-1", "3651"):
-        assert refused(stack, "control advance", DAYS=days) == f"DAYS is a number of days from 0 to 3650, not {days}.\n"
-    assert "knows no DAY;" in refused(stack, "control advance", DAY="2")
-    assert stack.stripe.clock() - before < 86400
+        sentence = f"DAYS is a number of days from 0 to 3650, not {days}.\n"
+        assert refused(tmp_path, "control advance", DAYS=days) == sentence
+    assert refused(tmp_path, "control advance", DAY="2") == "advance knows no DAY; it takes DAYS.\n"
+    assert stand_in.clock() - before < DAY
 
 
 # -- the weather
@@ -120,11 +110,11 @@ def test_time_does_not_move_by_what_is_no_number_of_days(stack: Stack) -> None:
     ],
 )
 def test_the_weather(
-    stack: Stack, weather: Weather, variables: dict[str, str], sentence: str, expected: Weather
+    stand_in: Account, tmp_path: Path, variables: dict[str, str], sentence: str, expected: Weather
 ) -> None:
-    assert stack.stripe
-    assert said(stack, "control weather", **variables) == sentence + "\n"
-    assert stack.stripe.webhooks.weather == expected
+    stand_in.webhooks.weather = Weather(copies=9)
+    assert said(tmp_path, "control weather", **variables) == sentence + "\n"
+    assert stand_in.webhooks.weather == expected
 
 
 @pytest.mark.parametrize(
@@ -138,11 +128,11 @@ def test_the_weather(
     ],
 )
 def test_what_is_no_weather_changes_nothing(
-    stack: Stack, weather: Weather, variables: dict[str, str], sentence: str
+    stand_in: Account, tmp_path: Path, variables: dict[str, str], sentence: str
 ) -> None:
-    assert stack.stripe
-    assert refused(stack, "control weather", **variables) == sentence + "\n"
-    assert stack.stripe.webhooks.weather == weather
+    stand_in.webhooks.weather = Weather(copies=9)
+    assert refused(tmp_path, "control weather", **variables) == sentence + "\n"
+    assert stand_in.webhooks.weather == Weather(copies=9)
 
 
 # -- failures, secrets, tokens, the table
@@ -161,11 +151,11 @@ def test_what_is_no_weather_changes_nothing(
         ({"SECONDS": "12", "COUNT": "2"}, "The next 2 calls to Stripe's API take 12 seconds.", (0, 2, 12)),
     ],
 )
-def test_failures(stack: Stack, variables: dict[str, str], sentence: str, expected: tuple[int, int, float]) -> None:
-    assert stack.stripe
-    assert said(stack, "control fail", **variables) == sentence + "\n"
-    [failure] = stack.stripe.failures
-    stack.stripe.failures.clear()
+def test_failures(
+    stand_in: Account, tmp_path: Path, variables: dict[str, str], sentence: str, expected: tuple[int, int, float]
+) -> None:
+    assert said(tmp_path, "control fail", **variables) == sentence + "\n"
+    [failure] = stand_in.failures
     assert (failure["status"], failure["count"], failure["seconds"]) == expected
 
 
@@ -178,33 +168,34 @@ def test_failures(stack: Stack, variables: dict[str, str], sentence: str, expect
         ({"STATUS": "500", "TIMES": "2"}, "fail knows no TIMES; it takes STATUS, COUNT, SECONDS."),
     ],
 )
-def test_what_is_no_failure_changes_nothing(stack: Stack, variables: dict[str, str], sentence: str) -> None:
-    assert stack.stripe
-    assert refused(stack, "control fail", **variables) == sentence + "\n"
-    assert stack.stripe.failures == []
+def test_what_is_no_failure_changes_nothing(
+    stand_in: Account, tmp_path: Path, variables: dict[str, str], sentence: str
+) -> None:
+    assert refused(tmp_path, "control fail", **variables) == sentence + "\n"
+    assert stand_in.failures == []
 
 
 def test_a_new_secret_is_also_that_of_make_sign(stack: Stack) -> None:
     assert stack.stripe
-    answer = said(stack, "control roll-secret")
+    answer = said(stack.state, "control roll-secret")
     assert answer == "The webhook secret is rolled; the previous one stays valid, too.\n"
     assert running.read(stack.state)["STRIPE_WEBHOOK_SECRET"] == stack.stripe.webhooks.secrets[0]
 
 
 def test_tokens_are_bare(stack: Stack) -> None:
-    tenants = tokens.verify(said(stack, "token", TENANT="acme").removesuffix("\n"), stack.state)
+    tenants = tokens.verify(said(stack.state, "token", TENANT="acme").removesuffix("\n"), stack.state)
     assert (tenants[tokens.TENANT_CLAIM], tenants["scope"]) == ("acme", "")
-    operators = tokens.verify(said(stack, "token").removesuffix("\n"), stack.state)
+    operators = tokens.verify(said(stack.state, "token").removesuffix("\n"), stack.state)
     assert (operators.get(tokens.TENANT_CLAIM), operators["scope"]) == (None, "billing:admin")
-    assert "not a b." in refused(stack, "token", TENANT="a b")
-    assert refused(stack, "token", TENNANT="x") == "token knows no TENNANT; it takes TENANT.\n"
+    assert "not a b." in refused(stack.state, "token", TENANT="a b")
+    assert refused(stack.state, "token", TENNANT="x") == "token knows no TENNANT; it takes TENANT.\n"
 
 
 def test_the_table_is_shown(stack: Stack) -> None:
-    shown = said(stack, "show", TENANT=seed.TENANT)
+    shown = said(stack.state, "show", TENANT=seed.TENANT)
     assert re.search(r"tenant +550e8400 +\w+ +cus_abc123", shown), shown
-    assert said(stack, "show", TENANT="nobody") == "The table has no items of tenant nobody.\n"
-    assert refused(stack, "show") == "show needs TENANT, such as `make show TENANT=550e8400`.\n"
+    assert said(stack.state, "show", TENANT="nobody") == "The table has no items of tenant nobody.\n"
+    assert refused(stack.state, "show") == "show needs TENANT, such as `make show TENANT=550e8400`.\n"
 
 
 def test_the_settings_of_a_shell_do_not_count(stack: Stack) -> None:
@@ -301,6 +292,8 @@ def test_requests_and_deliveries_are_printed_as_they_happen(tmp_path: Path) -> N
         output = wait(tmp_path, "invoice.paid")
         assert re.search(r"^POST +/stripe/checkout +200 +\d+ ms +\S{16} +550e8400$", output, re.MULTILINE), output
         assert re.search(r"^webhook invoice\.paid +200 +evt_\w+ +(PROCESSED|STALE)$", output, re.MULTILINE), output
+        events = re.findall(r"evt_\w+", output)
+        assert len(events) == len(set(events)), "a delivery has one line, and its request has no other"
         assert "/stripe/webhook" not in output
         lines = [line for line in output.splitlines() if re.match("POST|webhook", line)]
         assert max(map(len, lines)) <= 100

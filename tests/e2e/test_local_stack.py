@@ -172,6 +172,14 @@ def test_live_keys_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             Stack(FREE, tmp_path)
 
 
+def test_a_shell_that_read_the_file_of_another_stack_starts_one_with_a_stand_in(tmp_path: Path) -> None:
+    other = "http://127.0.0.1:22111"
+    sourced = {"STRIPE_API_BASE": other, "STRIPE_CONTROL_URL": f"{other}/_control"}
+    assert Stack(FREE, tmp_path, sourced).stripe_base == ""
+    assert Stack(FREE, tmp_path, {"STRIPE_API_BASE": other}).stripe_base == other
+    assert Stack(FREE, tmp_path, {"STRIPE_API_KEY": "sk_test_1"}).stripe_base == "https://api.stripe.com"
+
+
 def test_secrets_of_the_stack_are_the_users_own(stack: Stack) -> None:
     """Also if the file was there before, with other rights."""
     for name in ("stack.env", "sam-env.json"):
