@@ -1,5 +1,6 @@
 """The commands of a shell, for a stack on ports of its own: they find it by themselves and answer in sentences."""
 
+import json
 import os
 import re
 import signal
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from billing.inbox.signature import sign
 from local import running, tokens
 from local.commands import control, seed
 from local.running import SettingsFile
-from local.stack import Stack
+from local.stack import LOCAL_WEBHOOK_SECRET, Stack
 from local.stripe.account import Account
 from local.stripe.engine.store import DAY
 from local.stripe.webhooks import Weather
@@ -350,3 +352,21 @@ def test_a_stack_does_not_start_with_wrong_variables(tmp_path: Path, variables: 
     done = run(tmp_path, "up", **variables)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(sentence)
+
+
+# -- `make sign`
+
+
+def test_a_delivery_is_signed_with_the_secret_of_the_stack_that_runs(tmp_path: Path) -> None:
+    """Without a stack, it is the secret with which every stack starts."""
+    event = ROOT / "events" / "stripe" / "invoice.paid.json"
+    file = SettingsFile(tmp_path)
+    for secret in (LOCAL_WEBHOOK_SECRET, "whsec_rolled"):
+        delivery = json.loads(said(tmp_path, "sign", EVENT=str(event), STRIPE_WEBHOOK_SECRET=""))
+        signature = delivery["headers"]["stripe-signature"]
+        timestamp = int(signature.split(",")[0].removeprefix("t="))
+        assert signature == sign(event.read_bytes(), secret, timestamp)
+        file.write({"STRIPE_WEBHOOK_SECRET": "whsec_rolled"})
+    file.remove()
+    assert refused(tmp_path, "sign", EVENT="none.json").startswith("There is no file none.json;")
+    assert refused(tmp_path, "sign") == "sign needs EVENT, such as `make sign EVENT=events/stripe/invoice.paid.json`.\n"
