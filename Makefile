@@ -6,10 +6,20 @@ BIN := .venv/bin
 export PYTHONPATH := layers/billing:.
 export SAM_CLI_TELEMETRY := 0
 
+# The names of the variables on make's command line, for commands that refuse what they do not know. The values are in
+# the environment: make puts them there, and process lists do not show them.
+GIVEN = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(name)'))
+
 .PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template docs lock wheels sbom build check clean
 
-help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+##@ Begin here
+# Prints the comments of this file: `##@` begins a group, `##` after a target says what it does, and a line that begins
+# with `##` goes on with that.
+help: ## This list
+	@awk '/^##@ / { printf "\n%s\n", substr($$0, 5); next } \
+	  /^## / { printf "%19s%s\n", "", substr($$0, 4) } \
+	  /^[a-z-]+:.*## / { name = $$0; sub(/:.*/, "", name); sub(/^[^#]*## /, ""); printf "  %-17s%s\n", name, $$0 }' \
+	  $(firstword $(MAKEFILE_LIST))
 
 .venv/ready: requirements-dev.txt layers/billing/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || \
@@ -19,68 +29,79 @@ help: ## What can be made
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	@touch $@
 
-setup: .venv/ready ## Everything that the other targets need, in .venv
+setup: .venv/ready ## What the other targets need, in .venv; they call it
 
-demo: setup ## One tenant's life, from checkout to cancellation, on a stack of its own
-	@$(BIN)/python -m local.commands.demo
+demo: setup ## One tenant's life, step by step, on a stack of its own
+## FULL=1 shows the whole table after each step
+	@$(BIN)/python -m local.commands.demo $(GIVEN)
 
-up: setup ## The local stack on 127.0.0.1:8087, until Ctrl-C
-	@$(BIN)/python -m local.commands.up
+test: setup ## All tests, some eight minutes; a part: TESTS=tests/unit
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-token: setup ## A token for the local stack: make token TENANT=550e8400; without TENANT, an operator's
-	@$(BIN)/python -m local.tokens $(TENANT)
+##@ The local stack, and the commands for the one that runs
+up: setup ## The stack on 127.0.0.1:8087, until Ctrl-C
+## API_PORT=8087 STRIPE_PORT=12111 AWS_PORT=5000 DYNAMODB=local
+## ORIGINS="http://localhost:5173 …" (CORS), QUIET=1 (no log)
+	@$(BIN)/python -m local.commands.up $(GIVEN)
 
-show: setup ## What the local stack's table holds of a tenant: make show TENANT=550e8400
-	@$(if $(TENANT),,echo 'Whose? make show TENANT=550e8400'; exit 1)
-	@$(BIN)/python -m local.commands.show $(TENANT)
+show: setup ## What the table has of a tenant: make show TENANT=550e8400
+	@$(BIN)/python -m local.commands.show $(GIVEN)
 
-sign: setup ## A freshly signed delivery: make -s sign EVENT=events/stripe/invoice.paid.json
-	@$(if $(EVENT),,echo 'Which? make -s sign EVENT=events/stripe/invoice.paid.json' >&2; exit 1)
-	@$(BIN)/python -m local.commands.sign $(EVENT)
+advance: setup ## Moves Stripe's time on, and what is due happens: DAYS=35
+	@$(BIN)/python -m local.commands.control advance $(GIVEN)
 
-advance: setup ## Moves the local Stripe's time, with all that becomes due: make advance DAYS=35
-	@$(BIN)/python -m local.commands.control clock days=$(or $(DAYS),1)
+weather: setup ## How webhooks travel from now on; fair without variables
+## COPIES=2 LATE=3 (seconds) LOST=0.5 SHUFFLED=true DOWN=true
+	@$(BIN)/python -m local.commands.control weather $(GIVEN)
 
-weather: setup ## How its webhooks travel: make weather COPIES=2 LATE=3 LOST=0.5 SHUFFLED=true DOWN=true; fair without
-	@$(BIN)/python -m local.commands.control weather copies=$(COPIES) late=$(LATE) lost=$(LOST) shuffled=$(SHUFFLED) down=$(DOWN)
+# bash has a SECONDS of its own, and takes no fractions.
+fail: SHELL := /bin/sh
+fail: setup ## The next calls to Stripe fail or are slow
+## STATUS=500 COUNT=3, or SECONDS=12 COUNT=2
+	@$(BIN)/python -m local.commands.control fail $(GIVEN)
 
-fail: setup ## Its next API calls (ours are made again once) fail: make fail STATUS=500 COUNT=3, or time out: make fail SECONDS=12 COUNT=2
-	@$(BIN)/python -m local.commands.control failures status=$(STATUS) count=$(COUNT) seconds=$(SECONDS)
+roll-secret: setup ## A new webhook secret; the one before stays valid
+	@$(BIN)/python -m local.commands.control roll-secret $(GIVEN)
 
-roll-secret: setup ## A new webhook secret at Stripe and in Secrets Manager, the one before valid beside it
-	@$(BIN)/python -m local.commands.control roll-secret
+token: setup ## A tenant's token (TENANT=550e8400), or an operator's
+	@$(BIN)/python -m local.commands.token $(GIVEN)
 
-migrate: .venv/ready ## After an upgrade, new fields for old items: make migrate TABLE=… SECRET_ARN=… (DRY_RUN=1)
+sign: setup ## A signed delivery: EVENT=events/stripe/invoice.paid.json
+	@$(BIN)/python -m local.commands.sign $(GIVEN)
+
+##@ A deployed stack
+migrate: .venv/ready ## New fields for old items: TABLE=… SECRET_ARN=… DRY_RUN=1
 	@$(BIN)/python -m local.commands.migrate
 
 # Nothing is passed as an argument: make puts what it is given into the environment, the key too.
-stripe-setup: .venv/ready ## Sets up Stripe: make stripe-setup WEBHOOK_URL=… SECRET_ARN=…, the key in STRIPE_API_KEY; see docs/deployment.md
+stripe-setup: .venv/ready ## Sets up Stripe's webhook and portal (docs/deployment.md)
+## WEBHOOK_URL=… SECRET_ARN=…, and the key in STRIPE_API_KEY
 	@$(BIN)/python -m local.stripe_setup
 
-types-of-events: setup ## The Stripe event types that are handled, one a line
+types-of-events: setup ## Stripe's event types that are handled, one a line
 	@$(BIN)/python -c 'from billing.replica.effects import EFFECTS; print(*EFFECTS, sep="\n")'
 
-test: setup ## All tests, some eight minutes (what is not there for some of them is told); some: make test TESTS=tests/unit
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
-
-pictures: setup ## The pictures of the pages, by the tests that use the pages in Chromium
+##@ Tests that look further
+pictures: setup ## The pictures of the pages, by tests in Chromium
 	@PICTURES=docs/images $(BIN)/pytest tests/e2e/browser
 
-torture: setup ## Attacks the webhook and the endpoints: make torture N=1000; with its SEED=… again, or further if it was stopped; WORKERS=3
+torture: setup ## Attacks the webhook and the endpoints: N=1000 WORKERS=3
+## with its SEED=… again, or further if it was stopped
 	@$(BIN)/python -m tests.torture $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
-orders: setup ## Every order of the deliveries of short histories, as graphs of states: make orders, or HISTORY=renewal
+orders: setup ## Every order of deliveries of short histories: HISTORY=renewal
 	@$(BIN)/python -W ignore -m tests.orders "$(HISTORY)"
 
-attack: setup ## Attacks the HTTP edge with forged, odd and foreign requests: make attack N=10000, or with SEED=… again
+attack: setup ## Forged and odd requests to the HTTP edge: N=10000 SEED=…
 	@$(BIN)/python -W ignore -m tests.attack $(or $(N),500) $(if $(SEED),--seed $(SEED))
 
-quarter: setup ## 50 tenants, 90 days, half of the webhooks lost, one reconciliation: make quarter TENANTS=50
+quarter: setup ## 90 days, half of the webhooks lost: TENANTS=50 SEED=…
 	@$(BIN)/python -m tests.torture.quarter $(or $(TENANTS),50) $(if $(SEED),--seed $(SEED))
 
-mutants: setup ## Takes the guards away, one at a time, and sees whether the machine of `torture` notices
+mutants: setup ## Does `torture` notice if a guard is taken away?
 	@$(BIN)/python -m tests.torture.mutants
 
+##@ The code
 lint: setup ## ruff, and the direction of the imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
@@ -100,7 +121,7 @@ docs: setup ## The site of the pages in docs/, in .site/index.html; links are ch
 
 # Pinned versions with their hashes, of all platforms: what pyproject.toml names and what that needs.
 LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.13 --generate-hashes --custom-compile-command "make lock"
-lock: setup ## Writes the two requirements files anew from pyproject.toml: make lock UPGRADE=1 for newer versions of the rest
+lock: setup ## Writes the requirements files anew; UPGRADE=1: newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file layers/billing/requirements.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --constraint layers/billing/requirements.txt --group dev --output-file requirements-dev.txt
 
@@ -123,7 +144,7 @@ sbom: setup
 	  layers/billing/requirements.txt
 
 # Without .pyc files every cold start compiles the layer anew: Lambda's /opt is read-only.
-build: wheels sbom ## sam build from checked wheels, with the layer compiled, and an SBOM: make build ENV=prod
+build: wheels sbom ## sam build from checked wheels, and an SBOM: ENV=prod
 	@PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/$(WHEELS) $(BIN)/sam build --config-env $(or $(ENV),default)
 	@$(BIN)/python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/BillingLayer/python
 	@echo "The packages of the layer, with their hashes: $(SBOM)"

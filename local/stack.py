@@ -1,22 +1,25 @@
 """Runs everything on this machine: the gateway, the functions, AWS, the stand-in for Stripe, and their connections.
 
-Environment variables:
+Settings, usually from environment variables:
 - `WEBHOOK_URL`: the stand-in sends its events to this address, not to the stack (for `sam local start-api`).
 - `STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET`: the stack uses real Stripe (test mode) instead of the stand-in.
 - `STRIPE_API_BASE`: the stack uses another server that implements Stripe's API.
 - `DYNAMODB=local`: the stack uses DynamoDB Local instead of moto.
+- `ORIGINS`: the origins whose pages may call the API (CORS), and to which the portal may return, besides the stack's
+  own. They are separated by spaces or commas.
 """
 
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +42,7 @@ from local.aws.stream import StreamPoller
 from local.console.console import Console
 from local.guard import Guard
 from local.ports import free_port
+from local.running import SettingsFile
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
 
@@ -47,17 +51,19 @@ HOST_OF_CONTAINERS: Final = "host.docker.internal"
 WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
 LOCAL_API_KEY: Final = "sk_test_local"
 LOCAL_WEBHOOK_SECRET: Final = "whsec_local"
+DEFAULT_ORIGINS: Final = "http://localhost:5173 http://localhost:3000"  # the development servers of Vite and Next.js
+_CONTROL: Final = "/_control"
 _SECRET_NAME: Final = "billing/stripe"
 _SOON: Final = 60.0  # seconds
 
 
 @dataclass(frozen=True)
 class Ports:
-    """0 means any free port. On macOS another program may use 5000: then run `AWS_PORT=5001 make up`."""
+    """0 means any free port."""
 
-    gateway: int = int(os.environ.get("API_PORT", "8087"))
-    stripe: int = int(os.environ.get("STRIPE_PORT", "12111"))
-    aws: int = int(os.environ.get("AWS_PORT", "5000"))
+    gateway: int = 8087
+    stripe: int = 12111
+    aws: int = 5000
 
 
 FREE: Final = Ports(0, 0, 0)
@@ -78,18 +84,24 @@ class Quiet(WSGIRequestHandler):
 class Stack:
     """A context manager. Everything runs inside it. `state` is the folder for keys, logs and the environment files."""
 
-    def __init__(self, ports: Ports | None = None, state: Path = tokens.STATE) -> None:
-        self.ports = ports or Ports()
+    def __init__(
+        self, ports: Ports = FREE, state: Path = tokens.STATE, settings: Mapping[str, str] = os.environ
+    ) -> None:
+        """Raises `RuntimeError` if a setting is wrong."""
+        self.ports = ports
         self.state = state
-        self.api_key = os.environ.get("STRIPE_API_KEY") or LOCAL_API_KEY
+        self._settings = settings
+        self.api_key = settings.get("STRIPE_API_KEY") or LOCAL_API_KEY
         if "_live_" in self.api_key:
             raise RuntimeError("STRIPE_API_KEY is a live key; the local stack takes keys of test mode only.")
-        self.webhook_secret = os.environ.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
+        self.webhook_secret = settings.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
+        self._origins = _origins(settings.get("ORIGINS") or DEFAULT_ORIGINS)
         self.stripe: Account | None = None
-        self.stripe_base = _stripe_elsewhere(self.ports)
+        self.stripe_base = _stripe_elsewhere(settings)
         self.database = "moto"
         self.begin: Callable[[], object] = lambda: None  # puts the first data in
         self._running = ExitStack()
+        self._written = False
 
     def __enter__(self) -> Self:
         try:
@@ -119,6 +131,8 @@ class Stack:
         assert self.stripe, "roll the secrets of real Stripe in its dashboard"
         self.webhook_secret = self.stripe.webhooks.roll_secret()
         self._put_secret(self.stripe.webhooks.secrets)
+        if self._written:
+            self.write_environment()
 
     def reset(self) -> None:
         """Empties Stripe, the table and the list of announcements, and puts the first data in again."""
@@ -142,6 +156,8 @@ class Stack:
 
     def _start(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
+        self._settings_file = SettingsFile(self.state)
+        self._running.callback(self._settings_file.remove)
         port = self.ports.gateway or free_port()
         self.api_url = f"http://{LOOPBACK}:{port}"  # the functions get this address before the gateway listens on it
         self.aws = self._start_aws()
@@ -163,8 +179,8 @@ class Stack:
         for runtime in runtimes.values():
             self._running.callback(runtime.close)
         cors = template.cors(self.parameters())
-        gateway = Gateway(Api(functions, runtimes, cors), self.state, Console(self).answer)
-        self._serve(gateway, port, origins=cors.origins)
+        self.gateway = Gateway(Api(functions, runtimes, cors), self.state, Console(self).answer)
+        self._serve(self.gateway, port, origins=cors.origins)
         self._moto.invoke = lambda name, event: self.runtimes[name].invoke(event)
         self.stream = StreamPoller(self.aws, runtimes["PublishBillingEventsFunction"])
         self._running.callback(self.stream.close)
@@ -175,7 +191,7 @@ class Stack:
             self._running.callback(schedule.close)
             schedule.start()
         if self.stripe:
-            self.stripe.webhooks.url = os.environ.get("WEBHOOK_URL") or self.webhook_url
+            self.stripe.webhooks.url = self._settings.get("WEBHOOK_URL") or self.webhook_url
             self.stripe.webhooks.secrets = [self.webhook_secret]
             self.stripe.webhooks.types = EFFECTS.keys()
             self._running.callback(self.stripe.webhooks.close)
@@ -183,9 +199,9 @@ class Stack:
     def _start_aws(self) -> AwsAccess:
         credentials = Credentials.random()
         url = ""
-        if os.environ.get("DYNAMODB") == "local":
+        if self._settings.get("DYNAMODB") == "local":
             self.database = "DynamoDB Local"
-            server = DynamoDBLocal(tokens.STATE / "dynamodb-local", free_port())
+            server = DynamoDBLocal(template.ROOT / ".local" / "dynamodb-local", free_port())
             self._running.callback(server.close)
             url = server.url
         aws = Aws(credentials.access_key_id, url)
@@ -216,7 +232,7 @@ class Stack:
         return {
             "JwtIssuer": tokens.ISSUER,
             "JwtAudience": tokens.AUDIENCE,
-            "ReturnOrigins": f"{self.api_url},http://localhost:3000,https://app.example.com",
+            "ReturnOrigins": ",".join([self.api_url, *self._origins]),
             "CheckoutSuccessUrl": self.api_url + "/?note=Subscribed.&session={CHECKOUT_SESSION_ID}",
             "CheckoutCancelUrl": self.api_url,
             "PortalReturnUrl": self.api_url,
@@ -249,7 +265,7 @@ class Stack:
     # -- files for other programs
 
     def write_environment(self) -> None:
-        """Writes `stack.env` for shells and `sam-env.json` for `sam local`.
+        """Writes `stack.env` for shells and commands until the stack ends, and `sam-env.json` for `sam local`.
 
         The containers of `sam local` reach this machine by another host name.
         """
@@ -263,26 +279,42 @@ class Stack:
             "TOKEN": self.token("550e8400"),
             "ADMIN_TOKEN": self.token(None, DEFAULT_ADMIN_SCOPE),
         }
-        _write_private(self.state / "stack.env", "".join(f"{name}={value}\n" for name, value in shell.items()))
+        if self.stripe:
+            shell["STRIPE_CONTROL_URL"] = self.stripe_base + _CONTROL
+        self._settings_file.write(shell)
+        self._written = True
         inside = {name: value.replace(LOOPBACK, HOST_OF_CONTAINERS) for name, value in self.environment.items()}
         _write_private(self.state / "sam-env.json", json.dumps({"Parameters": inside}, indent=2))
 
 
-def temporary(ports: Ports = FREE) -> tuple[Stack, Callable[[], None]]:
-    """A stack on free ports with its own state folder, and a function that removes the folder."""
-    folder = Path(tempfile.mkdtemp(prefix="billing-"))
-    return Stack(ports, folder), lambda: shutil.rmtree(folder, ignore_errors=True)
+def temporary() -> tuple[Stack, Callable[[], None]]:
+    """A stack on free ports with its own state folder, and a function that removes the folder.
 
-
-def _stripe_elsewhere(ports: Ports) -> str:
-    """The base address of the Stripe to use instead of the stand-in; empty if there is none.
-
-    A shell that sourced stack.env names the stand-in itself.
+    It takes only DYNAMODB from the environment: in a shell that has read the `stack.env` of another stack, the other
+    settings would lead to that one.
     """
-    named = os.environ.get("STRIPE_API_BASE", "")
-    if named and named != f"http://{LOOPBACK}:{ports.stripe}":
+    folder = Path(tempfile.mkdtemp(prefix="billing-"))
+    settings = {"DYNAMODB": os.environ.get("DYNAMODB", "")}
+    return Stack(FREE, folder, settings), lambda: shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stripe_elsewhere(settings: Mapping[str, str]) -> str:
+    """The base address of the Stripe to use instead of the stand-in; empty if there is none."""
+    named = settings.get("STRIPE_API_BASE", "")
+    # A shell that sourced a stack.env names the stand-in of that stack, which may run no more.
+    if named and settings.get("STRIPE_CONTROL_URL") != f"{named}{_CONTROL}":
         return named
-    return DEFAULT_STRIPE_API_BASE if os.environ.get("STRIPE_API_KEY") else ""
+    return DEFAULT_STRIPE_API_BASE if settings.get("STRIPE_API_KEY") else ""
+
+
+def _origins(text: str) -> list[str]:
+    """The origins in `text`. Raises `RuntimeError` for one that a deployment would not take either."""
+    allowed = template.raw()["Parameters"]["ReturnOrigins"]["AllowedPattern"]
+    origins = re.split(r"[,\s]+", text.strip(", \n\t"))
+    for origin in origins:
+        if not re.fullmatch(allowed, origin):
+            raise RuntimeError(f"ORIGINS: {origin} is no origin, such as http://localhost:5173 (without a path).")
+    return origins
 
 
 def _write_private(path: Path, text: str) -> None:

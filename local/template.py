@@ -49,9 +49,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Cors:
+    """`max_age`: for so many seconds a browser need not ask again."""
+
     origins: tuple[str, ...]
     methods: tuple[str, ...]
     headers: tuple[str, ...]
+    max_age: int
 
 
 class _Loader(yaml.SafeLoader):
@@ -98,8 +101,9 @@ def functions(parameters: dict[str, str], overrides: dict[str, str]) -> list[Fun
 def cors(parameters: dict[str, str]) -> Cors:
     """The API's CorsConfiguration."""
     configured = raw()["Resources"]["BillingApi"]["Properties"]["CorsConfiguration"]
-    origins = parameters[configured["AllowOrigins"]["Ref"]].split(",")
-    return Cors(tuple(map(str.strip, origins)), tuple(configured["AllowMethods"]), tuple(configured["AllowHeaders"]))
+    origins = map(str.strip, parameters[configured["AllowOrigins"]["Ref"]].split(","))
+    methods, headers = configured["AllowMethods"], configured["AllowHeaders"]
+    return Cors(tuple(origins), tuple(methods), tuple(headers), configured["MaxAge"])
 
 
 def table() -> dict[str, Any]:

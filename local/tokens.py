@@ -1,6 +1,6 @@
 """Issues tokens like the platform's identity provider, and checks them like the authorizer of API Gateway."""
 
-import argparse
+import os
 import re
 import time
 from pathlib import Path
@@ -10,10 +10,9 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from local.template import ROOT
 
-STATE: Final = ROOT / ".local"
+STATE: Final = Path(os.environ.get("STACK_STATE") or ROOT / ".local")  # a second stack may have another folder
 ISSUER: Final = "https://platform.local"
 AUDIENCE: Final = "billing"
 TENANT_CLAIM: Final = "tenant_id"
@@ -61,11 +60,3 @@ def verify(token: str, folder: Path = STATE) -> dict[str, Any]:
         if not isinstance(claims.get(name, 0), (int, float)) or isinstance(claims.get(name), bool):
             raise jwt.DecodeError(f"{name} is not a number.")
     return claims
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Prints a token for the local stack.")
-    parser.add_argument("tenant", nargs="?", help="the tenant's id; without it, the token is for an operator")
-    parser.add_argument("--admin", action="store_true", help="with the scope billing:admin")
-    arguments = parser.parse_args()
-    print(issue(arguments.tenant, scope=DEFAULT_ADMIN_SCOPE if arguments.admin or not arguments.tenant else ""))

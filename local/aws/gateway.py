@@ -5,8 +5,8 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 import base64
 import json
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,17 @@ class Api:
     cors: Cors
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A request to the API and its answer. `request.remote_user` is the tenant or the subject of a valid token."""
+
+    request: Request
+    response: Response
+    seconds: float
+
+
 class Gateway:
-    """A WSGI application."""
+    """A WSGI application. It calls `watch` for each request to the API, before the caller gets the answer."""
 
     def __init__(self, api: Api, token_folder: Path, beside: Callable[[Request], Response]) -> None:
         """`beside` answers every path that does not belong to the API."""
@@ -57,6 +66,7 @@ class Gateway:
         self._runtimes = api.runtimes
         self._token_folder = token_folder
         self._routes = routes(api.functions)
+        self.watch: Callable[[Exchange], None] = lambda exchange: None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return self._answer(Request(environ))(environ, start_response)
@@ -64,7 +74,10 @@ class Gateway:
     def _answer(self, request: Request) -> Response:
         if not request.path.startswith("/api/"):
             return self._beside(request)
-        return self._of_api(request)
+        began = time.monotonic()
+        response = self._of_api(request)
+        self.watch(Exchange(request, response, time.monotonic() - began))
+        return response
 
     def _of_api(self, request: Request) -> Response:
         """Handles CORS like API Gateway.
@@ -79,6 +92,7 @@ class Gateway:
         if allowed and preflight:
             response.headers["Access-Control-Allow-Methods"] = ",".join(self._cors.methods)
             response.headers["Access-Control-Allow-Headers"] = ",".join(self._cors.headers)
+            response.headers["Access-Control-Max-Age"] = str(self._cors.max_age)
         return response
 
     def _routed(self, request: Request) -> Response:
@@ -96,8 +110,15 @@ class Gateway:
                 reason = json.dumps(str(error))  # it may repeat any character of the token, such as a line break
                 response.headers["WWW-Authenticate"] = f'Bearer error="invalid_token" error_description={reason}'
                 return response
+            request.environ["REMOTE_USER"] = str(claims.get(tokens.TENANT_CLAIM) or claims.get("sub", ""))
+        event = http_event(request, route, path, claims)
+        response = self._invoked(name, event)
+        response.headers["Apigw-Requestid"] = event["requestContext"]["requestId"]
+        return response
+
+    def _invoked(self, name: str, event: dict[str, Any]) -> Response:
         try:
-            result = self._runtimes[name].invoke(http_event(request, route, path, claims))
+            result = self._runtimes[name].invoke(event)
         except FunctionError as error:
             timed_out = str(error) == "timed out"
             return _message(503, "Service Unavailable") if timed_out else _message(500, "Internal Server Error")
@@ -131,7 +152,7 @@ def http_event(
                 "sourceIp": request.remote_addr or "",
                 "userAgent": request.headers.get("User-Agent", ""),
             },
-            "requestId": str(uuid.uuid4()),
+            "requestId": secrets.token_urlsafe(11) + "=",  # as long as those of an HTTP API
             "routeKey": route.key,
             "stage": "$default",
             "timeEpoch": int(time.time() * 1000),

@@ -1,15 +1,15 @@
-"""Signs a Stripe event with the present time and prints it in the form that the webhook function gets.
+"""`make sign` signs a Stripe event with the present time and prints it in the form that the webhook function gets.
 
-    python -m local.commands.sign events/stripe/invoice.paid.json | sam local invoke StripeWebhookFunction --event -
+    make -s sign EVENT=events/stripe/invoice.paid.json | sam local invoke StripeWebhookFunction --event -
 
-The secret is `STRIPE_WEBHOOK_SECRET`, or else that of the running stack (`.local/stack.env`).
+The secret is `STRIPE_WEBHOOK_SECRET`, or else that of the running stack, or else the one with which every stack starts.
 """
 
-import argparse
 import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +17,12 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from billing.inbox.signature import sign
+from local import running
 from local.aws.gateway import http_event
-from local.commands.environment import stored
+from local.commands.variables import Variables
 from local.stack import LOCAL_WEBHOOK_SECRET, WEBHOOK_PATH
 from local.template import Route
+from local.tokens import STATE
 
 ROUTE: Final = Route("POST", WEBHOOK_PATH, open=True)
 
@@ -33,13 +35,17 @@ def delivery(body: bytes, secret: str, timestamp: int) -> dict[str, Any]:
 
 
 def _secret() -> str:
-    return os.environ.get("STRIPE_WEBHOOK_SECRET") or stored().get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
+    named = os.environ.get("STRIPE_WEBHOOK_SECRET")
+    if named:
+        return named
+    with suppress(running.NotRunning):
+        return running.read(STATE)["STRIPE_WEBHOOK_SECRET"]
+    return LOCAL_WEBHOOK_SECRET
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Signs a Stripe event and prints the API Gateway event.")
-    parser.add_argument("event", type=Path, help="a file of events/stripe")
-    path = parser.parse_args().event
+    takes = "EVENT STRIPE_WEBHOOK_SECRET"
+    path = Path(Variables("sign", takes, sys.argv[1:]).needed("EVENT", "events/stripe/invoice.paid.json"))
     if not path.is_file():
-        sys.exit(f"{path}: there is no such file; events/stripe has one for every event type")
+        sys.exit(f"There is no file {path}; events/stripe has one for every event type.")
     print(json.dumps(delivery(path.read_bytes(), _secret(), int(time.time()))))

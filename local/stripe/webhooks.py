@@ -7,7 +7,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Condition, Timer
@@ -19,6 +19,7 @@ from billing.inbox.signature import sign
 
 BACKOFF_SECONDS: Final = (0.5, 1, 2, 4, 8, 16, 32)  # Stripe waits for hours; that is too long for a local stack
 SHUFFLE_SECONDS: Final = 1.5
+USER_AGENT: Final = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 _TIMEOUT_SECONDS: Final = 600  # long, so that a busy machine causes no failure
 _PARALLEL: Final = 4
 
@@ -42,7 +43,10 @@ class Weather:
 
 
 class Webhooks:
-    """`url` and `secrets` may be set later. Without `url`, no event is sent. `types`: only these types are sent."""
+    """`url` and `secrets` may be set later. Without `url`, no event is sent. `types`: only these types are sent.
+
+    `log` has an entry for each attempt and each lost event, in order, and `watch` gets it at the same time.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -50,6 +54,7 @@ class Webhooks:
         self.types: Collection[str] | None = None
         self.weather = Weather()
         self.log: list[dict[str, Any]] = []
+        self.watch: Callable[[dict[str, Any]], None] = lambda entry: None
         self._pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="webhook")
         self._pending = 0
         self._changed = Condition()
@@ -124,13 +129,15 @@ class Webhooks:
     def _note(self, event: dict[str, Any], attempt: int, status: int | None, answer: str) -> None:
         """`status` is None for a lost event, and 0 if there was no answer."""
         entry = {"event": event["id"], "type": event["type"], "attempt": attempt, "status": status, "answer": answer}
-        self.log.append({**entry, "at": time.time()})
+        entry |= {"at": time.time()}
+        self.log.append(entry)
+        self.watch(entry)
 
     def _post(self, body: bytes) -> tuple[int, str]:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "Stripe-Signature": self._signature(body),
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "User-Agent": USER_AGENT,
         }
         try:
             answer = requests.post(self.url, body, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False)

@@ -69,7 +69,7 @@ class Tokens:
         self.other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.calls: list[Event] = []
         function = next(f for f in ground.world.functions if f.code.name == "get_tenant_history")
-        api = Api([function], {function.name: self}, template.Cors((), (), ()))  # type: ignore[dict-item]
+        api = Api([function], {function.name: self}, template.Cors((), (), (), 0))  # type: ignore[dict-item]
         self.client = Client(Gateway(api, self.folder, lambda _: Response(status=404)))
 
     def invoke(self, event: Event) -> Event:

@@ -135,8 +135,9 @@ def _event(stack: Stack, function: template.Function) -> str:
         # plan in the file, without a trial.
         mine = {"start_checkout": ("acme", "sam"), "put_plan": (r"\"trialDays\": 14", r"\"trialDays\": 0")}
         return event.replace(*mine[function.code.name]) if function.code.name in mine else event
-    sign = [sys.executable, "-m", "local.commands.sign", "events/stripe/customer.subscription.created.json"]
-    environment = {**os.environ, "PYTHONPATH": "layers/billing:.", "STRIPE_WEBHOOK_SECRET": stack.webhook_secret}
+    sign = [sys.executable, "-m", "local.commands.sign", "EVENT"]
+    given = {"EVENT": "events/stripe/customer.subscription.created.json", "STRIPE_WEBHOOK_SECRET": stack.webhook_secret}
+    environment = {**os.environ, "PYTHONPATH": "layers/billing:.", **given}
     return subprocess.run(sign, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
