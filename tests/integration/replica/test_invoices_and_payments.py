@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from contextlib import suppress
 from datetime import datetime
 
 import pytest
@@ -188,6 +189,21 @@ def test_the_attempts_of_a_debit_after_a_failure_are_stripes_own(active: World) 
     recorded = active.invoice(invoice["id"])
     assert recorded
     assert (recorded.status, recorded.attempt_count) == (InvoiceStatus.OVERDUE, 1)
+
+
+def test_two_failures_of_one_second_end_with_the_reason_of_the_second(active: World) -> None:
+    """Their payloads are alike: the reason is only in the PaymentIntent, and a person's attempt is not counted."""
+    store = active.stripe.store
+    invoice = periods.renew(store, first_subscription(active), "pm_card_chargeDeclined")
+    for event in active.new_events():
+        assert active.deliver(at(event, 0)).status == 200
+    with suppress(ApiError):
+        collecting.pay_invoice(store, invoice, "pm_card_chargeDeclinedExpiredCard")
+    for event in active.new_events():
+        assert active.deliver(at(event, 0)).status == 200
+    recorded = active.invoice(invoice["id"])
+    assert recorded
+    assert (recorded.attempt_count, recorded.failure_code) == (1, "expired_card")
 
 
 def test_a_new_url_of_an_invoice_is_not_a_new_state(active: World) -> None:

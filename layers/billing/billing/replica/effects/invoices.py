@@ -18,14 +18,23 @@ from billing.replica.stripe_event import Event
 def invoice_changed(event: Event, account: Account, fetched: Snapshot | None) -> Answer:
     incoming = _invoice(account, fetched or event.snapshot)
     current = account.invoices.get(incoming.invoice_id)
-    match verdict(current, incoming, fetched):
+    decided = verdict(current, incoming, fetched)
+    if fetched is None and payloads.tells_too_little(event.object) and _may_be_new(current, incoming):
+        decided = Verdict.FETCH
+    match decided:
         case Verdict.FETCH:
             return Fetch("invoice", incoming.invoice_id)
         case Verdict.STALE:
             return OUT_OF_DATE
-    if fetched is None and payloads.tells_too_little(event.object):
-        return Fetch("invoice", incoming.invoice_id)
     return _with_invoice(account, next_state(current, incoming), *_payments_to_link(account, incoming))
+
+
+def _may_be_new(current: Invoice | None, incoming: Invoice) -> bool:
+    """Whether the event may tell more than the table has, although its payload shows nothing else.
+
+    Two attempts of one second differ only in what the payload does not show, such as why they failed.
+    """
+    return current is None or (not current.terminal and incoming.snapshot_at >= current.snapshot_from)
 
 
 def _with_invoice(account: Account, invoice: Invoice, *payments: Payment) -> Outcome:
