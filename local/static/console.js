@@ -45,9 +45,9 @@ function children(old, fresh) {
 
 function update(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (fresh.dataset?.inside && old.dataset.loaded) {
+  if (fresh.dataset?.inside !== undefined && old.dataset.inside) {
     // What was loaded into it is the reader's. If it has changed since, it is loaded anew.
-    if (old.dataset.inside !== fresh.dataset.inside) load(old, fresh.dataset.inside);
+    if (old.dataset.inside !== source(fresh)) load(old, source(fresh));
     return;
   }
   if (old.nodeType !== Node.ELEMENT_NODE) {
@@ -60,9 +60,11 @@ function update(old, fresh) {
 
 // -- what is loaded when it is opened
 
-async function load(place, where = place.dataset.inside) {
+const source = (place) => place.querySelector("a").getAttribute("href");
+
+// `data-inside` is empty until something was loaded, and then its address.
+async function load(place, where) {
   place.dataset.inside = where;
-  place.dataset.loaded = "yes";
   const answer = await fetch(where);
   if (answer.ok) place.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
   else place.textContent = "It is not there any more.";
@@ -70,12 +72,16 @@ async function load(place, where = place.dataset.inside) {
 
 function opened(details) {
   const place = details.querySelector(":scope > [data-inside]");
-  if (details.open && place && !place.dataset.loaded) load(place);
+  if (details.open && place && !place.dataset.inside) load(place, source(place));
 }
 
 document.addEventListener("toggle", (event) => opened(event.target), true);
 
 // -- saying what was done, where the reader is
+
+function passes(said) {
+  setTimeout(() => said.contains(document.activeElement) || said.remove(), SHOWN);
+}
 
 function toast({ note, problem, more }) {
   const place = document.getElementById("toasts");
@@ -96,7 +102,7 @@ function toast({ note, problem, more }) {
   }
   said.append(close);
   place.replaceChildren(said);
-  if (!problem) setTimeout(() => said.contains(document.activeElement) || said.remove(), SHOWN);
+  if (!problem) passes(said);
 }
 
 async function send(form, button) {
@@ -182,6 +188,7 @@ function recall() {
   if (filter()) filter().checked = ours;
 }
 
+if (document.getElementById("note")) passes(document.getElementById("note"));
 addEventListener("pagehide", remember);
 recall();
 history.replaceState(null, "", location.pathname + filtered() + location.hash); // a word is said once
