@@ -116,7 +116,7 @@ template: setup ## sam validate --lint
 
 # A warning makes it fail, and so does a link or an anchor that leads nowhere (not with --quiet: that counts no warnings).
 # The variable silences a notice about the successor of the theme.
-docs: setup ## The site of the pages in docs/, in .site/index.html; links are checked
+docs: setup ## The site of the pages, in .site/index.html; checks links
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .ci/mkdocs.yml
 
 # Pinned versions with their hashes, of all platforms: what pyproject.toml names and what that needs.

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     in the same process.
     """
     with Stack(FREE, tmp_path_factory.mktemp("state")) as running:
-        seed.seed(running)
+        running.begin = partial(seed.seed, running)
+        running.begin()
         running.write_environment()
         yield running

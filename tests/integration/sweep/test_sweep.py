@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import stripe
 
 from billing import clock
 from billing.adapters.table.store import Table
@@ -258,3 +259,21 @@ def test_a_refused_debit_that_is_rebuilt_gives_no_access(world: World) -> None:
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.PENDING
+
+
+def test_a_customer_that_was_deleted_before_it_was_known_is_not_the_tenants(world: World) -> None:
+    """Its deletion was IGNORED. A late event of its subscription, which names the tenant, makes it known."""
+    made = foreign_life(world)
+    world.new_events()
+    made["metadata"] = {"tenantId": TENANT}
+    told = world.stripe.store.emit("customer.subscription.updated", made)
+    world.stripe.store.get("customer", "cus_link")["metadata"] = {}
+    api = stripe.StripeClient(world.stripe.api_key, base_addresses={"api": world.address})
+    api.v1.customers.delete("cus_link")
+    [deleted] = [event for event in world.new_events() if event["type"] == "customer.deleted"]
+    assert world.deliver(deleted).body["status"] == "IGNORED"
+    assert world.deliver(told).status == 200
+    assert sweep(world)["imported"] == 1
+    tenant = world.tenant()
+    assert tenant
+    assert (tenant.stripe_customer_id, tenant.deleted_customers) == (None, ("cus_link",))

@@ -53,8 +53,17 @@ class CustomerImport:
                     logger.warning("not imported", extra={"object_id": listed["id"]}, exc_info=True)
                 except Exception as error:  # noqa: BLE001 - no failure of one may stop the others
                     failed.append(error)
+            check_time()
+            self._unlink_if_deleted(tenant.tenant_id, customer)
         if failed:
             raise failed[0]
+
+    def _unlink_if_deleted(self, tenant_id: str, customer: str) -> None:
+        """The event of its deletion may have come when nobody knew whose customer it was."""
+        try:
+            self.stripe.customer_tenant(customer)
+        except StripeNotFound:
+            self.table.unlink_customer(tenant_id, customer)
 
     def _objects(self, customer: str) -> Iterator[dict[str, Any]]:
         """In the order of reconciliation: an invoice is linked to payments that the table has."""
