@@ -79,6 +79,16 @@ def test_a_customer_that_a_call_linked_stays_until_it_is_deleted() -> None:
     after = tenancy.without_customer(tenant, "cus_linked", [subscription()])
     assert (after.stripe_customer_id, after.customer_found, after.customer_attempt) == ("cus_1", True, 1)
     assert tenancy.without_customer(after, "cus_linked", [subscription()]) is after
+    again = replace(after, stripe_customer_id="cus_linked", customer_found=False)  # repeated under the first key
+    assert tenancy.without_customer(again, "cus_linked", []) == replace(
+        again, stripe_customer_id=None, customer_attempt=2
+    )
+
+
+def test_a_found_customer_that_is_deleted_gives_up_no_key() -> None:
+    """The key is that of a customer which a checkout made, and perhaps could not link: it is used again."""
+    found = Tenant(tenant_id="t", stripe_customer_id="cus_1", customer_found=True)
+    assert tenancy.without_customer(found, "cus_1", []).customer_attempt == 0
 
 
 # -- access

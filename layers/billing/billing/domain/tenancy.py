@@ -75,15 +75,15 @@ def with_customer_of_current(tenant: Tenant, subscriptions: Iterable[Subscriptio
 def without_customer(tenant: Tenant, customer_id: str, subscriptions: Iterable[Subscription]) -> Tenant:
     """The tenant after this customer of it was deleted at Stripe.
 
-    If it was the tenant's present one and no subscription has another, the next checkout makes a new one. That has
-    another idempotency key, under which Stripe does not repeat the deleted customer. The open session was the deleted
-    customer's.
+    If it was the tenant's present one and no subscription has another, the next checkout makes a new one. Perhaps the
+    deleted one was made by a checkout: then the next has another idempotency key, under which Stripe does not repeat
+    it. The open session was the deleted customer's.
     """
-    if customer_id in tenant.deleted_customers:
-        return tenant
     if customer_id == tenant.stripe_customer_id:
         checkout = tenant.checkout and OpenCheckout(attempt=tenant.checkout.attempt)
-        attempt = tenant.customer_attempt + 1
+        attempt = tenant.customer_attempt + (not tenant.customer_found)
         tenant = replace(tenant, stripe_customer_id=None, customer_attempt=attempt, checkout=checkout)
-    tenant = replace(tenant, deleted_customers=(*tenant.deleted_customers, customer_id))
-    return with_customer_of_current(tenant, subscriptions)
+    elif customer_id in tenant.deleted_customers:
+        return tenant
+    deleted = tuple(dict.fromkeys((*tenant.deleted_customers, customer_id)))
+    return with_customer_of_current(replace(tenant, deleted_customers=deleted), subscriptions)
