@@ -214,6 +214,15 @@ def test_the_result_is_the_same_as_with_the_webhook(world: World, paid: Object) 
     assert state(world) == early
 
 
+def test_a_buyer_who_paid_is_not_shown_an_incomplete_subscription(world: World, paid: Object) -> None:
+    """The subscription's creation and the session's end have come, what happened between them has not."""
+    events = {event["type"]: event for event in world.new_events()}
+    for kind in ("customer.subscription.created", "checkout.session.completed"):
+        assert world.deliver(events[kind]).status == 200
+    found = status(world, paid["id"])
+    assert (found["tenantStatus"], found["subscriptionStatus"]) == ("ACTIVE", "active")
+
+
 def test_a_bank_debit_waits_for_its_money(world: World) -> None:
     world.plan()
     session = world.subscribe("processing")
