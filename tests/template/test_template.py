@@ -406,3 +406,12 @@ def test_a_deployment_changes_no_tracked_file() -> None:
     ]
     assert deployments
     assert all(f"--config-file {mine}" in line for line in deployments), deployments
+
+
+def test_a_page_in_a_browser_may_send_the_headers_of_the_api() -> None:
+    """CORS: the token, JSON, and every header that the page of the API names. Stripe is no browser."""
+    cors = template.raw()["Resources"]["BillingApi"]["Properties"]["CorsConfiguration"]
+    named = set(re.findall(r"header `([A-Za-z-]+)`", (ROOT / "docs" / "api.md").read_text()))
+    callers = named - {"Stripe-Signature"}
+    assert callers
+    assert callers | {"Authorization", "Content-Type"} <= {*cors["AllowHeaders"]}
