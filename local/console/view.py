@@ -58,6 +58,11 @@ class Account:
     plan: str | None
 
     @property
+    def changed_at(self) -> str:
+        mine = [self.tenant, *(item for items in self.owned.values() for item in items)]
+        return max(str(item.get("updatedAt", "")) for item in mine)
+
+    @property
     def subscribed(self) -> bool:
         """Whether a subscription charges: a second one is not for sale."""
         return any(access.meaning(one["status"]).charges for one in self.owned["SUBSCRIPTION"])
@@ -121,9 +126,11 @@ def held(client: "DynamoDBClient") -> Held:
 
 
 def shown(accounts: list[Account], asked: Filter) -> tuple[list[Account], int]:
-    """The accounts that the page shows, and how many others the filter takes. The newest are shown."""
+    """The accounts that the page shows, and how many others the filter takes. Those that changed last are shown."""
     found = [account for account in accounts if asked.takes_tenant(account.tenant["tenantId"])]
-    return found[-TENANTS:], max(0, len(found) - TENANTS)
+    last = sorted(account.changed_at for account in found)[-TENANTS:]
+    recent = [account for account in found if account.changed_at in last][-TENANTS:]
+    return recent, len(found) - len(recent)
 
 
 def item(client: "DynamoDBClient", named: str) -> Item | None:

@@ -54,7 +54,7 @@ class Account:
 
     def reset(self) -> None:
         """Forgets everything but the webhook endpoint and its secrets."""
-        self.webhooks.forget()
+        self.webhooks.log.clear()
         self.clock.reset()
         self.replace_store(Store(self.webhooks.send, self.clock))
         self.store.public_url = self._public_url

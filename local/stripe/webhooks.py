@@ -85,15 +85,13 @@ class Webhooks:
             return self._changed.wait_for(lambda: self._pending == 0, timeout)
 
     def forget(self) -> None:
-        """No event is on its way any more, and the weather is fair."""
+        """What waits to be sent is not sent any more, and the weather is fair. What is being sent goes on."""
         self.weather = Weather()
         for timer in [*self._timers]:
-            timer.cancel()
+            if timer.is_alive():
+                timer.cancel()
+                self._count(-1)
         self._timers.clear()
-        self.log.clear()
-        with self._changed:
-            self._pending = 0
-            self._changed.notify_all()
 
     def close(self) -> None:
         self.url = ""
