@@ -32,7 +32,7 @@ class Account:
         self.clock = Clock()
         self.store = Store(self.webhooks.send, self.clock)
         self.store.resend = self.webhooks.deliver
-        self.public_url = self._public_url = public_url
+        self.public_url = public_url
         self.lock = RLock()
         self.calls: list[tuple[str, str]] = []
         self.failures: list[Object] = []
@@ -44,7 +44,7 @@ class Account:
 
     @public_url.setter
     def public_url(self, url: str) -> None:
-        self.store.public_url = self._public_url = url
+        self.store.public_url = url
 
     def replace_store(self, store: Store) -> None:
         """Starts again with the objects of `store`, and forgets the answers to idempotency keys."""
@@ -56,8 +56,9 @@ class Account:
         """Forgets everything but the webhook endpoint and its secrets."""
         self.webhooks.log.clear()
         self.clock.reset()
-        self.replace_store(Store(self.webhooks.send, self.clock))
-        self.store.public_url = self._public_url
+        store = Store(self.webhooks.send, self.clock)
+        store.public_url = self.public_url
+        self.replace_store(store)
         self.failures.clear()
         self.calls.clear()
 

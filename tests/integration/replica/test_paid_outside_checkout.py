@@ -7,8 +7,16 @@ import pytest
 from billing.domain.statuses import CheckoutPayment, TenantStatus
 from local.stripe.engine import checkout, collecting, periods
 from local.stripe.engine.cards import BANK
+from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from tests.world import World
+
+
+def begun(world: World) -> Object:
+    """The Checkout Session that the tenant has opened."""
+    world.plan()
+    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
+    return world.stripe.store.get("checkout.session", session)
 
 
 @pytest.mark.parametrize("ends", ["it stays open", "it expires"])
@@ -18,9 +26,7 @@ def test_a_tenant_that_pays_its_first_invoice_elsewhere_has_access(world: World,
     A card that is declined leaves a subscription that is incomplete, with an open invoice:
     https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
     """
-    world.plan()
-    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
-    made = world.stripe.store.get("checkout.session", session)
+    made = begun(world)
     with suppress(ApiError):
         checkout.complete_checkout(world.stripe.store, made, "pm_card_chargeDeclined")
     world.deliver_new()
@@ -44,10 +50,8 @@ def test_a_debit_after_the_session_expired_is_told_by_the_subscription_alone(wor
 
     So the tenant has access while the debit is on its way, as with a subscription that was made elsewhere.
     """
-    world.plan()
-    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
+    made = begun(world)
     store = world.stripe.store
-    made = store.get("checkout.session", session)
     world.deliver_new()
     with suppress(ApiError):
         checkout.complete_checkout(store, made, "pm_card_chargeDeclined")
@@ -66,10 +70,8 @@ def test_a_debit_after_the_session_expired_is_told_by_the_subscription_alone(wor
 @pytest.mark.parametrize("first", [(), ("invoice.paid", "customer.subscription.updated")])
 def test_a_later_invoice_that_is_paid_settles_no_checkout(world: World, first: tuple[str, ...], order: int) -> None:
     """The first event that is seen may show a subscription whose latest invoice is not its first one any more."""
-    world.plan()
-    session = world.checkout().body["sessionUrl"].rsplit("/", 1)[1]
-    store = world.stripe.store
-    made = checkout.complete_checkout(store, store.get("checkout.session", session), BANK)
+    made, store = begun(world), world.stripe.store
+    checkout.complete_checkout(store, made, BANK)
     periods.renew(store, store.get("subscription", made["subscription"]), "pm_card_visa")
     checkout.settle_checkout(store, made, paid=False)
     events = world.new_events()[::order]
