@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from billing.domain import tenancy
-from billing.domain.entities import Identity, Invoice, Kind, OpenCheckout, Subscription, Tenant
+from billing.domain.entities import Identity, Invoice, Kind, OpenCheckout, Tenant
 from billing.domain.invoicing import SETTLES_CHECKOUT
-from billing.domain.order import Snapshot, Verdict
+from billing.domain.order import Snapshot
 from billing.domain.statuses import CheckoutPayment
 from billing.domain.writes import Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
-from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, ignored, next_state, verdict
+from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, applied, ignored, later_state
 from billing.replica.effects.subscriptions import subscription_of, with_subscription
 from billing.replica.stripe_event import Event
 
@@ -31,7 +31,10 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
     # A complete session has a subscription that is not `incomplete` any more. Its own event may come later.
     if fetched is None and (known is None or known.status == "incomplete"):
         return Fetch("subscription", session.subscription_id)
-    subscription = _present(account, known, fetched or event.snapshot) if known is None or fetched else known
+    if known is None or fetched:
+        subscription = later_state(known, subscription_of(account, fetched or event.snapshot), fetched)
+    else:
+        subscription = known
     invoice = account.invoices.get(session.invoice_id or "")
     stage = tenancy.further(subscription.checkout_payment, _stage(event.type, session, invoice))
     subscription = replace(subscription, checkout_payment=stage, checkout_invoice_id=session.invoice_id)
@@ -44,11 +47,6 @@ def checkout_finished(event: Event, account: Account, fetched: Snapshot | None) 
     # so the invoice must be unchanged at the commit.
     identity = Identity(Kind.INVOICE, session.invoice_id, account.tenant.tenant_id)
     return replace(outcome, unchanged=(Unchanged(identity, invoice.revision if invoice else 0),))
-
-
-def _present(account: Account, known: Subscription | None, snapshot: Snapshot) -> Subscription:
-    incoming = subscription_of(account, snapshot)
-    return next_state(known, incoming) if verdict(known, incoming, snapshot) is Verdict.APPLY or not known else known
 
 
 def _stage(event_type: str, session: payloads.CheckoutSession, invoice: Invoice | None) -> CheckoutPayment:

@@ -9,7 +9,17 @@ from billing.domain.statuses import CheckoutPayment, PaymentStatus
 from billing.domain.writes import Pointer, StripeId, Unchanged
 from billing.replica import payloads
 from billing.replica.account import Account
-from billing.replica.effects.outcome import OUT_OF_DATE, Answer, Fetch, Outcome, applied, ignored, next_state, verdict
+from billing.replica.effects.outcome import (
+    OUT_OF_DATE,
+    Answer,
+    Fetch,
+    Outcome,
+    applied,
+    ignored,
+    later_state,
+    next_state,
+    verdict,
+)
 from billing.replica.effects.subscriptions import with_subscription
 from billing.replica.reading import text
 from billing.replica.stripe_event import Event
@@ -104,8 +114,7 @@ def invoice_payment_paid(event: Event, account: Account, fetched: Snapshot | Non
         return Fetch("invoice", paid.invoice_id)
     invoice = known
     if fetched:
-        incoming = _invoice(account, fetched)
-        invoice = next_state(known, incoming) if verdict(known, incoming, fetched) is Verdict.APPLY else known
+        invoice = later_state(known, _invoice(account, fetched), fetched)
     assert invoice is not None, "known, or fetched and applied"
     if paid.payment_intent_id is None:  # recorded by hand, or taken by another service than Stripe
         return _with_invoice(account, invoice) if fetched else ignored("of an invoice that is closed")

@@ -53,3 +53,10 @@ def verdict[R: Replica](current: R | None, incoming: R, fetched: Snapshot | None
 def next_state[R: Replica](current: R | None, incoming: R) -> R:
     """`incoming` as the next state of the entity."""
     return as_next_state(current, incoming) if current else incoming
+
+
+def later_state[R: Replica](current: R | None, incoming: R, fetched: Snapshot | None) -> R:
+    """`incoming` as the next state, unless the entity holds this state or a later one."""
+    if current and verdict(current, incoming, fetched) is not Verdict.APPLY:
+        return current
+    return next_state(current, incoming)
