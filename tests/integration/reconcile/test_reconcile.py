@@ -231,6 +231,10 @@ def test_what_was_changed_by_hand_is_repaired_and_reported(true: World) -> None:
         "invoice.amountPaid": 1,
     }
     assert (report["repaired"], report["complete"]) == (2, True)
+    assert {one["id"]: set(one["fields"]) for one in report["differed"]} == {
+        first_subscription(true)["id"]: {"subscription.status", "subscription.quantity"},
+        invoice["id"]: {"invoice.status", "invoice.amountPaid"},
+    }
     assert state(true) == whole
     assert run(true)["differing"] == {}
 

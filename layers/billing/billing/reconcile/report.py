@@ -38,6 +38,7 @@ class Report:
     repaired: int = 0
     foreign: int = 0
     differing: Counter[str] = field(default_factory=Counter)
+    differed: list[dict[str, Any]] = field(default_factory=list)
     unresolved: list[dict[str, str]] = field(default_factory=list)
     unresolved_count: int = 0
     oldest_failed: int | None = None
@@ -49,11 +50,13 @@ class Report:
         self.missed += 1
         self.late += created < clock.seconds() - LATE_SECONDS
 
-    def found(self, found: Found) -> None:
+    def found(self, object_id: str, found: Found) -> None:
         self.compared += 1
         self.foreign += found.foreign
         self.differing.update(found.differing)
         self.repaired += bool(found.differing) and not self.dry_run
+        if found.differing and len(self.differed) < MAX_LISTED:
+            self.differed.append({"id": object_id, "fields": list(found.differing)})
 
     @contextmanager
     def trying(self, object_id: str, kind: str, created: int | None = None) -> Iterator[None]:
@@ -79,7 +82,9 @@ class Report:
             self.unresolved.append({"id": object_id, "type": kind, "reason": reason})
 
     def shown(self) -> dict[str, Any]:
-        """All counts by name, `differing` by field (`invoice.amountPaid`), and at most 50 of `unresolved` in detail."""
+        """All counts by name, `differing` by field (`invoice.amountPaid`). Of the objects that `differed`, and of what
+        is `unresolved`, the first 50.
+        """
         shown = {
             "seen": self.seen,
             "missed": self.missed,
@@ -87,6 +92,7 @@ class Report:
             "compared": self.compared,
             "repaired": self.repaired,
             "differing": dict(self.differing),
+            "differed": self.differed,
             "unresolved": self.unresolved,
             "unresolvedCount": self.unresolved_count,
             "foreign": self.foreign,

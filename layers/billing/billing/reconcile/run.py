@@ -191,7 +191,7 @@ class _Walk:
         dry_run, decider = self._report.dry_run, self._inbox.decider
         with self._report.trying(stripe_object["id"], stripe_object["object"]):
             found = _patiently(lambda: sync.compare_and_repair(decider, stripe_object, dry_run=dry_run))
-            self._report.found(found)
+            self._report.found(stripe_object["id"], found)
 
 
 # -- Stripe
