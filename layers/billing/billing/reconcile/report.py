@@ -53,10 +53,10 @@ class Report:
     def found(self, object_id: str, found: Found) -> None:
         self.compared += 1
         self.foreign += found.foreign
-        self.differing.update(found.differing)
+        self.differing.update(one.name for one in found.differing)
         self.repaired += bool(found.differing) and not self.dry_run
         if found.differing and len(self.differed) < MAX_LISTED:
-            self.differed.append({"id": object_id, "fields": list(found.differing)})
+            self.differed.append({"id": object_id, "fields": [one.name for one in found.differing]})
 
     @contextmanager
     def trying(self, object_id: str, kind: str, created: int | None = None) -> Iterator[None]:

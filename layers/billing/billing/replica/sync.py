@@ -6,7 +6,7 @@ entity that has not changed is not written.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from billing import clock, deadline, retry
 from billing.adapters.stripe_api import WORST_CASE_SECONDS
@@ -41,15 +41,27 @@ _OF_A_CHECKOUT: Final = frozenset(
 _BUSY: Final = "Others change the same records at the moment; try again."
 
 
+class Difference(NamedTuple):
+    """`name`: the field, as `invoice.amountPaid`. `invoice` alone: the table does not have it. `pointer`: an owner is
+    not recorded.
+
+    `entity_id`: whose field it is. `table` and `stripe` have the values, as plain JSON.
+    """
+
+    name: str
+    entity_id: str = ""
+    table: Any = None
+    stripe: Any = None
+
+
 @dataclass(frozen=True)
 class Found:
-    """`differing`: the fields that differed, as `invoice.amountPaid`. `invoice` alone: the table did not have it.
-    `pointer`: no entity differed, but an owner was not recorded.
+    """`differing`: what differed, and was repaired if it was no dry run.
 
     `foreign`: we know no owner of the object.
     """
 
-    differing: tuple[str, ...] = ()
+    differing: tuple[Difference, ...] = ()
     foreign: bool = False
 
 
@@ -106,10 +118,10 @@ def _compare_checkout(decider: Decider, listed: Payload, *, dry_run: bool) -> Fo
     if decision.account is None:
         return Found(foreign=True)
     differing = _differing(decision.account, decision)
-    if not _OF_A_CHECKOUT.intersection(differing):
+    if not any(one.name in _OF_A_CHECKOUT for one in differing):
         return Found()
     if dry_run:  # the subscription is counted when it is compared itself
-        return Found(tuple(name for name in differing if name in _OF_A_CHECKOUT - {"subscription"}))
+        return Found(tuple(one for one in differing if one.name in _OF_A_CHECKOUT - {"subscription"}))
     _write(decider, decision)
     return Found(differing)
 
@@ -187,13 +199,13 @@ def _write(decider: Decider, decision: Decision) -> None:
 # -- what differs
 
 
-def _differing(account: Account, decision: Decision) -> tuple[str, ...]:
+def _differing(account: Account, decision: Decision) -> tuple[Difference, ...]:
     """What the outcome would change. A new time of the snapshot alone is no change."""
     outcome, known = decision.outcome, _by_identity(account)
-    names = [name for entity in outcome.entities for name in _changes(known.get(entity.identity), entity)]
-    if outcome.pointers and not names:
-        return ("pointer",)
-    return tuple(names)
+    found = [one for entity in outcome.entities for one in _changes(known.get(entity.identity), entity)]
+    if outcome.pointers and not found:
+        return (Difference("pointer"),)
+    return tuple(found)
 
 
 def _by_identity(account: Account) -> dict[Identity, Entity]:
@@ -202,9 +214,13 @@ def _by_identity(account: Account) -> dict[Identity, Entity]:
     return {entity.identity: entity for entity in entities}
 
 
-def _changes(before: Entity | None, after: Entity) -> list[str]:
-    kind = after.kind.lower()
+def _changes(before: Entity | None, after: Entity) -> list[Difference]:
+    kind, whose = after.kind.lower(), after.identity.id
     if before is None or not before.revision:
-        return [kind]
+        return [Difference(kind, whose, None, items.attributes(after))]
     old = content(completed(by_time(before, clock.now()) if isinstance(before, Invoice) else before, after))
-    return [f"{kind}.{items.camel(name)}" for name, value in content(after).items() if old[name] != value]
+    return [
+        Difference(f"{kind}.{items.camel(name)}", whose, items.attribute(old[name]), items.attribute(value))
+        for name, value in content(after).items()
+        if old[name] != value
+    ]
