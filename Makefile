@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 # the environment: make puts them there, and process lists do not show them.
 GIVEN = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(name)'))
 
-.PHONY: help setup demo up token show sign advance weather fail roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template docs lock wheels sbom build check clean
+.PHONY: help setup demo up token show sign advance weather fail scenario roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template docs lock wheels sbom build check clean
 
 ##@ Begin here
 # Prints the comments of this file: `##@` begins a group, `##` after a target says what it does, and a line that begins
@@ -59,6 +59,10 @@ fail: SHELL := /bin/sh
 fail: setup ## The next calls to Stripe fail or are slow
 ## STATUS=500 COUNT=3, or SECONDS=12 COUNT=2
 	@$(BIN)/python -m local.commands.control fail $(GIVEN)
+
+scenario: setup ## A story to watch in the console: NAME=… SEED=1
+## without NAME: which there are
+	@$(BIN)/python -m local.commands.scenario $(GIVEN)
 
 roll-secret: setup ## A new webhook secret; the one before stays valid
 	@$(BIN)/python -m local.commands.control roll-secret $(GIVEN)

@@ -1,5 +1,6 @@
 """Makes web pages from `local/templates` and `local/static`. They need no build step and no network."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,10 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y %H:%M:%S")
 
 
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 _environment = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     autoescape=True,
@@ -42,7 +47,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"money": money, "day": day, "moment": moment}
+_environment.filters |= {"money": money, "day": day, "moment": moment, "compact": compact}
 
 
 def page(template: str, status: int = 200, **values: Any) -> Response:

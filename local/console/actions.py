@@ -13,6 +13,7 @@ import requests
 
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.ids import is_id
+from local import scenarios
 from local.desk import Desk
 
 type Form = Mapping[str, str]
@@ -71,6 +72,7 @@ class Actions:
         }
         if stack.stripe:
             self._actions |= {"deliver": self._deliver, "roll-secret": self._roll_secret, "reset": self._reset}
+            self._actions |= {"scenario": self._scenario}
             self._actions |= {name: self._control(name) for name in _CONTROLS}
 
     def __contains__(self, name: str) -> bool:
@@ -135,6 +137,22 @@ class Actions:
             raise Refused("This is not the id of an event.")
         _post(f"{self._stack.stripe_base}/_control/events/{event_id}/deliver")
         return Said(note=f"{event_id} is being delivered again.", at=f"event-{event_id}")
+
+    def _scenario(self, form: Form, here: str) -> Said:
+        name, seed = form.get("scenario", ""), form.get("seed") or "1"
+        if name not in scenarios.SCENARIOS:
+            raise Refused(
+                f"There is no such scenario: {name[:64]}.", f"These are there: {', '.join(scenarios.SCENARIOS)}"
+            )
+        if not (seed.isdecimal() and 0 < int(seed) <= scenarios.SEEDS):
+            raise Refused(f"A seed is a whole number from 1 to {scenarios.SEEDS}.")
+        try:
+            tenant = scenarios.play(self._stack, name, int(seed))
+        except scenarios.Played as there:
+            raise Refused(f"{there} Choose another seed, or reset everything.") from there
+        except scenarios.NotPlayed as error:
+            raise Refused("The story could not be played to its end.", str(error)) from error
+        return Said(go=f"/?{urlencode({'scenario': name, 'seed': int(seed), 'tenant': tenant})}")
 
     def _roll_secret(self, form: Form, here: str) -> Said:
         self._stack.roll_webhook_secret()

@@ -15,9 +15,10 @@ from werkzeug.exceptions import NotFound
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
-from local import web
+from local import scenarios, web
 from local.console import view
 from local.console.actions import Actions
+from local.console.sides import Sides
 from local.desk import Desk
 
 if TYPE_CHECKING:
@@ -56,7 +57,16 @@ class Console:
         values["live"] = Markup(live)  # noqa: S704 - our own template made it and escaped its values
         values["version"] = _version(live)
         values["now"] = view.stripe_now(self._stack)
+        values["scenario"] = self._scenario(request)
         return web.page("console.html", stripe=self._stack.stripe and self._stack.stripe_base, **values)
+
+    def _scenario(self, request: Request) -> dict[str, Any] | None:
+        """The story that the address names, and whether it has been played here."""
+        name, seed = request.args.get("scenario", ""), request.args.get("seed", "1")
+        if name not in scenarios.SCENARIOS or not seed.isdecimal() or not self._stack.stripe:
+            return None
+        played = scenarios.is_played(self._stack, name, int(seed))
+        return {"name": name, "seed": int(seed), "played": played, "of": scenarios.SCENARIOS[name]}
 
     def _live(self, request: Request) -> Response:
         """The part of the page that changes. A reader who already has this version gets 304.
@@ -76,6 +86,8 @@ class Console:
         values["accounts"] = view.shown(held.accounts, asked)
         values["timeline"] = view.timeline(self._stack, held.records, asked)
         values["reconciled"] = self._stack.runtimes["ReconcileStripeFunction"].last
+        values["scenarios"] = scenarios.SCENARIOS
+        values["story"] = [(name, request.args[name]) for name in ("scenario", "seed") if name in request.args]
         values["announcements"] = [one for one in self._announced().values() if asked.takes_tenant(one["tenantId"])]
         return web.page("console_live.html", **values)
 
@@ -86,9 +98,13 @@ class Console:
     def _inside(self, request: Request) -> Response:
         """What one row or item holds, loaded when the reader opens it. Raises `NotFound`."""
         kind, named = request.args.get("kind", ""), request.args.get("id", "")
+        side = None
         match kind:
             case "item":
                 found: Any = view.item(self._table, named)
+                side = self._sides.of_item(found) if found else None
+            case "sides":
+                found = self._sides.of_tenant(named)
             case "event":
                 found = next((r for r in view.rows(self._stack, view.held(self._table).records) if r.id == named), None)
             case "announcement":
@@ -97,7 +113,11 @@ class Console:
                 found = None
         if found is None:
             raise NotFound
-        return web.page("console_inside.html", kind=kind, found=found, json=_json, view=view)
+        return web.page("console_inside.html", kind=kind, found=found, side=side, json=_json, view=view)
+
+    @cached_property
+    def _sides(self) -> Sides:
+        return Sides(self._stack)
 
     @cached_property
     def _table(self) -> "DynamoDBClient":

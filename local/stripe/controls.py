@@ -153,7 +153,10 @@ class Controls:
         return {"idle": idle, "data": list(self._account.webhooks.log)}
 
     def weather(self, form: Form) -> Object:
-        """Sets how events travel from now on. A missing field means fair weather."""
+        """Sets how events travel from now on. A missing field means fair weather.
+
+        The same `seed` takes the same events, if the same happens.
+        """
         for name in ("shuffled", "down"):
             if form.get(name) not in (None, "", "true", "false"):
                 raise invalid(f"{name} is true or false.", name)
@@ -166,6 +169,8 @@ class Controls:
             shuffled=form.get("shuffled") == "true",
             down=form.get("down") == "true",
         )
+        if form.get("seed"):
+            self._account.webhooks.chance.seed(int(_number(form, "seed")))
         return vars(self._account.webhooks.weather)
 
     def fail(self, form: Form) -> Object:

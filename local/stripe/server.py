@@ -1,7 +1,9 @@
 """Serves the stand-in over HTTP. Authentication, versions, idempotency, forms, expansion and errors are like Stripe's.
 
-`/v1/…` is Stripe's API (`local/stripe/api/`). `/_control/…` does what people, banks and the passing of time do at
-Stripe (`local/stripe/controls.py`). All other paths are the pages that a customer sees (`local/stripe/pages/`).
+`/v1/…` is Stripe's API (`local/stripe/api/`). `/_look/v1/…` is for reading it without a trace: the call uses up no
+failure that somebody has asked for, and is not among the account's calls. `/_control/…` does what people, banks and the
+passing of time do at Stripe (`local/stripe/controls.py`). All other paths are the pages that a customer sees
+(`local/stripe/pages/`).
 """
 
 import json
@@ -31,6 +33,9 @@ from local.stripe.pages.site import Pages
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+LOOK: Final = "/_look"
+_LOOKS: Final = "stand_in.looks"  # in the environment of a request that came by LOOK
+
 _BRACES: Final = str.maketrans("{}", "<>")
 _ALPHABET: Final = string.ascii_letters + string.digits
 _BODIES: Final = (document.FORM, "multipart/form-data")
@@ -54,6 +59,8 @@ class StripeServer:
         self._pages = Pages(account)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(f"{LOOK}/v1/") and environ["REQUEST_METHOD"] == "GET":
+            environ |= {"PATH_INFO": environ["PATH_INFO"].removeprefix(LOOK), _LOOKS: True}
         request = Request(environ)
         if request.path.startswith("/v1/"):
             try:
@@ -85,8 +92,7 @@ class StripeServer:
         self._authenticate(request)
         path, act, object_id = self._route(request)
         form = self._form(request, path)
-        self._account.calls.append((request.method, request.path))
-        failure = self._account.next_failure(f"{request.method} {request.path}")
+        failure = None if _LOOKS in request.environ else self._called(request)
         carry_out: Callable[[], Object] = partial(self._act, path, act, form, object_id)
         if failure:
             carry_out = _failing(failure, carry_out)
@@ -101,6 +107,11 @@ class StripeServer:
         if failure and failure["seconds"] > HANGS_UP_SECONDS:
             raise HangUp
         return answer
+
+    def _called(self, request: Request) -> Object | None:
+        """The failure of this call, if somebody has asked for one."""
+        self._account.calls.append((request.method, request.path))
+        return self._account.next_failure(f"{request.method} {request.path}")
 
     def _act(self, path: str, act: Operation, form: Object, object_id: str) -> Object:
         limits.check(self._account.store, path, form)

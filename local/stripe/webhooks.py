@@ -38,8 +38,8 @@ class Weather:
     shuffled: bool = False
     down: bool = False
 
-    def delay(self) -> float:
-        return self.late + (random.uniform(0, SHUFFLE_SECONDS) if self.shuffled else 0)
+    def delay(self, chance: random.Random) -> float:
+        return self.late + (chance.uniform(0, SHUFFLE_SECONDS) if self.shuffled else 0)
 
 
 class Webhooks:
@@ -53,6 +53,7 @@ class Webhooks:
         self.secrets: list[str] = []
         self.types: Collection[str] | None = None
         self.weather = Weather()
+        self.chance = random.Random()  # which events are lost, and how long others take
         self.log: list[dict[str, Any]] = []
         self.watch: Callable[[dict[str, Any]], None] = lambda entry: None
         self._pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="webhook")
@@ -64,7 +65,7 @@ class Webhooks:
         """Sends one event as the weather demands."""
         if not self.url or (self.types is not None and event["type"] not in self.types):
             return
-        if random.random() < self.weather.lost:
+        if self.chance.random() < self.weather.lost:
             self._note(event, 0, None, "lost on the way")
             return
         for _ in range(self.weather.copies):
@@ -72,7 +73,7 @@ class Webhooks:
 
     def deliver(self, event: dict[str, Any]) -> None:
         self._count(1)
-        self._later(self.weather.delay(), event, 0)
+        self._later(self.weather.delay(self.chance), event, 0)
 
     def roll_secret(self) -> str:
         """Makes a new secret. The previous secret stays valid too, as it does at Stripe for a day."""
