@@ -11,6 +11,7 @@ from functools import partial
 import stripe
 from rich.console import Console
 
+from billing.observability import logger
 from local import template
 from local.commands import seed, traffic
 from local.commands.variables import Variables
@@ -26,6 +27,7 @@ _LAST_PORT = 65535
 
 def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)  # of the layer's code that the console uses in this process
     given = Variables("up", _TAKES, sys.argv[1:])
     defaults = {"API_PORT": Ports.gateway, "STRIPE_PORT": Ports.stripe, "AWS_PORT": Ports.aws}
     ports = Ports(*(given.whole(name, port, 0, _LAST_PORT) for name, port in defaults.items()))

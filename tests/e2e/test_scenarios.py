@@ -15,6 +15,7 @@ from local.console.sides import Sides
 from local.scenarios import SCENARIOS
 from local.stack import Stack
 from local.stripe.server import LOOK
+from local.template import ROOT
 from tests.e2e.test_commands import refused, said
 
 TIMEOUT = 600  # in seconds; long enough for a busy machine
@@ -132,7 +133,9 @@ def test_a_story_leads_to_what_it_promises(stack: Stack, name: str, sees: Callab
     sees(stack, f"{name}-1")
 
 
-def test_every_story_is_checked() -> None:
+def test_every_story_is_checked_and_described() -> None:
+    described = (ROOT / "docs" / "local-stack.md").read_text()
+    assert all(f"| `{name}` |" in described for name in SCENARIOS)
     [marked] = [one for one in test_a_story_leads_to_what_it_promises.pytestmark if one.name == "parametrize"]  # type: ignore[attr-defined]
     assert {name for name, _ in marked.args[1]} == SCENARIOS.keys()
 
