@@ -11,8 +11,9 @@ from local.console.view import Filter
 from local.desk import Desk
 from local.masks import masked
 
-REQUESTS: Final = 15
-INVOCATIONS: Final = 5  # beside them: there are many more, and they say less
+REQUESTS: Final = 12
+INVOCATIONS: Final = 4  # beside them: there are many more, and they say less
+_LONGEST: Final = 80  # characters of a path or a name: the page stays small, whatever is asked
 _BASE: Final = "/api/v1/billing"
 _HEAD: Final = ("timestamp", "level", "message", "exception", "request_id", "service", "location", "route")
 
@@ -42,7 +43,12 @@ def _among_events(stack: Desk, records: Container[str], one: Seen) -> bool:
 
 
 def name(one: Seen) -> str:
-    return f"{one.method} {one.path.removeprefix(_BASE)}" if one.method else one.function.removesuffix("Function")
+    text = f"{one.method} {one.path.removeprefix(_BASE)}" if one.method else one.function.removesuffix("Function")
+    return short(text)
+
+
+def short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 16]}…{text[-15:]}"
 
 
 def tone(one: Seen) -> str:

@@ -6,6 +6,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from local.aws.runtime import Ended
 from local.stack import WEBHOOK_PATH, Stack
 from tests.e2e.browser.steps import CHROMIUM, badge, subscribe
 from tests.e2e.browser.test_desk import _accessible
@@ -108,6 +109,18 @@ def test_it_works_by_keyboard_and_without_a_script(page: Page, browser: Browser,
     context.close()
 
 
+def test_the_list_stays_small_whatever_is_asked(stack: Stack) -> None:
+    headers = {"Authorization": f"Bearer {stack.token('t' * 500)}"}
+    for _ in range(20):
+        requests.post(
+            f"{stack.api_url}/api/v1/billing/invoices/{'i' * 500}/payment-intent", headers=headers, timeout=600
+        )
+    page = requests.get(stack.api_url, timeout=TIMEOUT).text
+    section = page[page.index('<section id="requests"') :].partition("</section>")[0]
+    assert "iii" in section
+    assert len(section) < 9 * 1024
+
+
 def test_a_reset_empties_the_list(page: Page, stack: Stack) -> None:
     request_id = ask(stack, "stripe/portal?customerId=cus_of_nobody", "asks").json()["requestId"]
     expect(row(page, request_id)).to_have_count(1)
@@ -126,3 +139,8 @@ def test_a_log_is_named_where_it_is(page: Page, stack: Stack) -> None:
     page.locator("#problem").get_by_text("What is behind it").click()
     expect(page.locator("#problem")).to_contain_text(f"{stack.state.name}/logs.")
     stack.stripe.failures.clear()
+    reconcile = stack.runtimes["ReconcileStripeFunction"]
+    before, reconcile.last = reconcile.last, Ended(0, error="crashed")
+    page.reload()
+    expect(page.locator("#reconcile")).to_contain_text(f"{stack.state.name}/logs/ReconcileStripeFunction.log")
+    reconcile.last = before

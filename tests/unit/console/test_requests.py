@@ -76,14 +76,15 @@ def test_what_is_no_secret_stays() -> None:
 def test_no_text_makes_it_slow(piece: str) -> None:
     began = time.process_time()
     masked(piece * (32 * 1024 // len(piece)))
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 0.3
 
 
 def test_the_lines_of_one_invocation_are_found_in_a_large_log(tmp_path: Path) -> None:
     log = tmp_path / "F.log"
     ours, others = (json.dumps({"request_id": name, "message": "x"}).encode() + b"\n" for name in ("ours", "others"))
     before = b'{"request_id": "ours", "message": "of an earlier time"}\n' * 100_000
-    log.write_bytes(before + others + ours + b"ours, but no JSON\n" + b'["ours"]\n' + ours + others + before)
+    noise = b'ours, but no JSON\n["ours"]\n{"request_id": "others", "message": "ours"}\n'
+    log.write_bytes(before + others + ours + noise + ours + others + before)
     span = Span(log, len(before), log.stat().st_size - len(before))
     assert span.lines("ours") == [{"request_id": "ours", "message": "x"}] * 2
     large = Span(log, 0, log.stat().st_size)
@@ -138,8 +139,7 @@ def test_no_header_is_kept_and_the_body_of_a_refused_caller_is_not_read() -> Non
     exchanges.exchanged(exchange(f"/api/{TOKEN}?q=whsec_{SECRET}", f'{{"clientSecret": "{SECRET}"}}', headers=secret))
     exchanges.invoked({"key": f"sk_test_{SECRET}"}, Ended(0, {"client_secret": SECRET}))
     assert SECRET not in repr(exchanges.newest_first())
-    refused = exchange("/api/x", function="")
-    refused.request.environ["wsgi.input"] = None  # to read it would raise
+    refused = exchange("/api/x", "this body never comes", function="")
     exchanges.exchanged(refused)
     assert exchanges.newest_first()[0].body == ""
 
@@ -168,6 +168,7 @@ def test_what_is_shown() -> None:
         exchanges.invoked({}, Ended(0, function="SweepDueItemsFunction"))
         exchanges.exchanged(exchange("/api/v1/billing/more"))
     assert len(names()) == requests.REQUESTS + requests.INVOCATIONS
+    assert names("acme") == ["PublishBillingEvents", "POST /operators", "POST /mine"]
     shown = requests.newest(desk(exchanges), (), Filter("acme"))
     assert (shown.found, shown.total) == (2, 54)
 
