@@ -1,9 +1,11 @@
 """The part of a running stack that the console and the commands use. They do not depend on how the stack is built."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from local.aws.clients import AwsAccess
+from local.aws.exchanges import Exchanges
 from local.aws.runtime import Runtime
 from local.stripe.account import Account
 
@@ -15,12 +17,17 @@ class Desk(Protocol):
     stripe: Account | None
     announcements: list[dict[str, Any]]
     aws: AwsAccess
+    exchanges: Exchanges
 
     @property
     def api_url(self) -> str: ...
 
     @property
     def stripe_base(self) -> str: ...
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the functions' logs."""
 
     @property
     def runtimes(self) -> Mapping[str, Runtime]:

@@ -34,6 +34,7 @@ from billing.settings import DEFAULT_STRIPE_API_BASE
 from local import template, tokens
 from local.aws.clients import TIME_LIMIT_FACTOR, AwsAccess, Credentials
 from local.aws.dynamodb_local import DynamoDBLocal
+from local.aws.exchanges import Exchanges
 from local.aws.gateway import Api, Gateway
 from local.aws.runtime import Runtime
 from local.aws.schedule import FIVE_MINUTES, HOUR, Schedule
@@ -100,6 +101,7 @@ class Stack:
         self.stripe_base = _stripe_elsewhere(settings)
         self.database = "moto"
         self.begin: Callable[[], object] = lambda: None  # puts the first data in
+        self.exchanges = Exchanges()
         self._running = ExitStack()
         self._written = False
 
@@ -120,6 +122,10 @@ class Stack:
     def webhook_url(self) -> str:
         return self.api_url + WEBHOOK_PATH
 
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
     def token(self, tenant_id: str | None, scope: str = "") -> str:
         return tokens.issue(tenant_id, scope=scope, folder=self.state)
 
@@ -135,7 +141,7 @@ class Stack:
             self.write_environment()
 
     def reset(self) -> None:
-        """Empties Stripe, the table and the list of announcements, and puts the first data in again."""
+        """Empties Stripe, the table and the lists of announcements and requests, and puts the first data in again."""
         assert self.stripe, "real Stripe cannot be emptied"
         self.stripe.webhooks.forget()
         self.stripe.webhooks.wait_idle(_SOON)  # a function that still handles an event would write it again
@@ -148,6 +154,7 @@ class Stack:
                 dynamodb.delete_item(TableName=template.TABLE_NAME, Key=key)
         self.wait_until_announced(_SOON)
         self.announcements.clear()
+        self.exchanges.clear()
         self.begin()
 
     def wait_until_announced(self, timeout: float) -> bool:
@@ -174,14 +181,15 @@ class Stack:
             "TIME_LIMIT_FACTOR": str(TIME_LIMIT_FACTOR),
         }
         functions = template.functions(self.parameters(), here)
-        logs = self.state / "logs"
-        logs.mkdir(exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
         self.environment = {name: value for f in functions for name, value in f.environment.items()}
-        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.credentials, logs) for f in functions}
+        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.credentials, self.logs) for f in functions}
         for runtime in runtimes.values():
+            runtime.watch = self.exchanges.invoked
             self._running.callback(runtime.close)
         cors = template.cors(self.parameters())
         self.gateway = Gateway(Api(functions, runtimes, cors), self.state, Console(self).answer)
+        self.gateway.watchers.append(self.exchanges.exchanged)
         self._serve(self.gateway, port, origins=cors.origins)
         self._moto.invoke = lambda name, event: self.runtimes[name].invoke(event)
         self.stream = StreamPoller(self.aws, runtimes["PublishBillingEventsFunction"])

@@ -18,7 +18,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from local import tokens
-from local.aws.runtime import FunctionError, Runtime
+from local.aws.runtime import Ended, Runtime
 from local.template import Cors, Function, Route
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _BRACES = str.maketrans("{}", "<>")
+_ENDED = "local.ended"  # where the environment of a request keeps how its function ended
 
 
 def routes(functions: Iterable[Function]) -> Map:
@@ -55,9 +56,15 @@ class Exchange:
     response: Response
     seconds: float
 
+    @property
+    def ended(self) -> Ended | None:
+        """How the function ended; None if the gateway answered by itself."""
+        ended: Ended | None = self.request.environ.get(_ENDED)
+        return ended
+
 
 class Gateway:
-    """A WSGI application. It calls `watch` for each request to the API, before the caller gets the answer."""
+    """A WSGI application. It calls all `watchers` for each request to the API, before the caller gets the answer."""
 
     def __init__(self, api: Api, token_folder: Path, beside: Callable[[Request], Response]) -> None:
         """`beside` answers every path that does not belong to the API."""
@@ -66,7 +73,7 @@ class Gateway:
         self._runtimes = api.runtimes
         self._token_folder = token_folder
         self._routes = routes(api.functions)
-        self.watch: Callable[[Exchange], None] = lambda exchange: None
+        self.watchers: list[Callable[[Exchange], None]] = []
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return self._answer(Request(environ))(environ, start_response)
@@ -76,7 +83,9 @@ class Gateway:
             return self._beside(request)
         began = time.monotonic()
         response = self._of_api(request)
-        self.watch(Exchange(request, response, time.monotonic() - began))
+        exchange = Exchange(request, response, time.monotonic() - began)
+        for watch in self.watchers:
+            watch(exchange)
         return response
 
     def _of_api(self, request: Request) -> Response:
@@ -112,19 +121,10 @@ class Gateway:
                 return response
             request.environ["REMOTE_USER"] = str(claims.get(tokens.TENANT_CLAIM) or claims.get("sub", ""))
         event = http_event(request, route, path, claims)
-        response = self._invoked(name, event)
+        ended = request.environ[_ENDED] = self._runtimes[name].run(event)
+        response = _response(ended)
         response.headers["Apigw-Requestid"] = event["requestContext"]["requestId"]
         return response
-
-    def _invoked(self, name: str, event: dict[str, Any]) -> Response:
-        try:
-            result = self._runtimes[name].invoke(event)
-        except FunctionError as error:
-            timed_out = str(error) == "timed out"
-            return _message(503, "Service Unavailable") if timed_out else _message(500, "Internal Server Error")
-        body = result.get("body", "")
-        data = base64.b64decode(body) if result.get("isBase64Encoded") else body
-        return Response(data, result["statusCode"], result.get("headers", {}))
 
 
 def http_event(
@@ -168,6 +168,15 @@ def http_event(
     if claims is not None:
         event["requestContext"]["authorizer"] = {"jwt": {"claims": _as_text(claims), "scopes": None}}
     return event
+
+
+def _response(ended: Ended) -> Response:
+    if ended.error:
+        timed_out = ended.error == "timed out"
+        return _message(503, "Service Unavailable") if timed_out else _message(500, "Internal Server Error")
+    body = ended.result.get("body", "")
+    data = base64.b64decode(body) if ended.result.get("isBase64Encoded") else body
+    return Response(data, ended.result["statusCode"], ended.result.get("headers", {}))
 
 
 def _as_text(claims: Mapping[str, Any]) -> dict[str, str]:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any, Final
 
+from local.aws import logs
 from local.aws.clients import TIME_LIMIT_FACTOR, Credentials
 from local.template import ROOT, Function
 
@@ -24,11 +26,18 @@ class FunctionError(Exception):
 
 @dataclass(frozen=True)
 class Ended:
-    """How an invocation ended, `at` in Unix seconds: with a result, or with an error."""
+    """How an invocation ended, `at` in Unix seconds: with a result, or with an error.
+
+    `request_id` is its own `aws_request_id`, and `log` is where its lines stand.
+    """
 
     at: float
     result: Any = None
     error: str = ""
+    function: str = ""
+    request_id: str = ""
+    seconds: float = 0
+    log: logs.Span | None = None
 
 
 class _Worker:
@@ -63,7 +72,10 @@ class _Worker:
 
 
 class Runtime:
-    """`invoke` starts a process when it needs one, up to a limit, and keeps it for later calls."""
+    """`run` starts a process when it needs one, up to a limit, and keeps it for later calls.
+
+    `watch` gets the event of each `invoke`, and how it ended. The gateway tells of what it runs by itself.
+    """
 
     def __init__(
         self,
@@ -90,22 +102,38 @@ class Runtime:
         self._places = BoundedSemaphore(MAX_CONCURRENCY)
         self._closed = False
         self.last: Ended | None = None
+        self.watch: Callable[[Any, Ended], None] = lambda event, ended: None
 
     def invoke(self, event: Any) -> Any:
         """Returns the result of the handler. Raises `FunctionError`."""
-        try:
-            result = self._invoke(event)
-        except FunctionError as error:
-            self.last = Ended(time.time(), error=str(error))
-            raise
-        self.last = Ended(time.time(), result)
-        return result
+        ended = self.run(event)
+        self.watch(event, ended)
+        if ended.error:
+            raise FunctionError(ended.error)
+        return ended.result
 
-    def _invoke(self, event: Any) -> Any:
+    def run(self, event: Any) -> Ended:
+        request_id = str(uuid.uuid4())
+        began, begin = time.monotonic(), logs.size(self._log)
+        try:
+            ended = Ended(0, self._invoke(event, request_id))
+        except FunctionError as error:
+            ended = Ended(0, error=str(error))
+        self.last = replace(
+            ended,
+            at=time.time(),
+            function=self._function.name,
+            request_id=request_id,
+            seconds=time.monotonic() - began,
+            log=logs.Span(self._log, begin, logs.size(self._log)),
+        )
+        return self.last
+
+    def _invoke(self, event: Any, request_id: str) -> Any:
         with self._places:
             worker = self._take()
             context = {
-                "aws_request_id": str(uuid.uuid4()),
+                "aws_request_id": request_id,
                 "function_name": self._function.name,
                 "memory_limit_in_mb": self._function.memory,
                 "deadline": time.time() + self._seconds,

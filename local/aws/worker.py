@@ -51,11 +51,17 @@ def serve(connection: socket.socket, handler: Callable[[Any, Context], Any]) -> 
             try:
                 answer = {"result": handler(request["event"], Context(**request["context"]))}
             except Exception as error:  # noqa: BLE001 - like Lambda's runtime: the error becomes the answer
-                traceback.print_exc()
+                print(json.dumps(_line(error, request["context"]["aws_request_id"])))
                 answer = {"error": type(error).__name__}
             sys.stdout.flush()
             stream.write(json.dumps(answer) + "\n")
             stream.flush()
+
+
+def _line(error: Exception, request_id: str) -> dict[str, str]:
+    """A line of the log, as Lambda writes one: it names the invocation that failed."""
+    trace = "".join(traceback.format_exception(error))
+    return {"level": "ERROR", "message": "the function raised", "request_id": request_id, "exception": trace}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def follow(stack: Stack, console: Console) -> None:
         if not (stack.stripe and delivered):  # the stand-in tells of its own deliveries, also of those that fail
             console.print(of_request(exchange))
 
-    stack.gateway.watch = request
+    stack.gateway.watchers.append(request)
     if stack.stripe:
         stack.stripe.webhooks.watch = lambda entry: console.print(of_delivery(entry))
 

@@ -3,6 +3,7 @@
 An action takes the form and answers with the page to which the browser goes next, or with a message to the reader.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -103,18 +104,21 @@ class Actions:
         query = urlencode({"client_secret": secret, "return_url": here})
         return Said(go=f"{self._stack.stripe_base}/pay/{intent_id}?{query}")
 
+    def _call(self, path: str, token: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+        url = f"{self._stack.api_url}/api/v1/billing/{path}"
+        logs = os.path.relpath(self._stack.logs)
+        return _post(url, logs, headers={"Authorization": f"Bearer {token}"}, json=body)
+
     def _api(self, form: Form, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Calls the stack's API with the tenant's own token. Raises `Refused` with the text of the problem document."""
         tenant_id = form.get("tenantId", "").strip()
         if not is_id(tenant_id):
             raise Refused("A tenant's id has 1 to 64 characters of A-Z a-z 0-9 _ -.")
-        headers = {"Authorization": f"Bearer {self._stack.token(tenant_id)}"}
-        return _post(f"{self._stack.api_url}/api/v1/billing/{path}", headers=headers, json=body)
+        return self._call(path, self._stack.token(tenant_id), body)
 
     def _reconcile(self, form: Form, here: str) -> Said:
         """Calls the API with an operator's token."""
-        headers = {"Authorization": f"Bearer {self._stack.token(None, DEFAULT_ADMIN_SCOPE)}"}
-        _post(f"{self._stack.api_url}/api/v1/billing/stripe/reconcile", headers=headers)
+        self._call("stripe/reconcile", self._stack.token(None, DEFAULT_ADMIN_SCOPE))
         return Said(note="The table is being compared with Stripe. The card shows the result.", at="reconcile")
 
     # -- what people, the passing of time and failures do at Stripe
@@ -176,7 +180,7 @@ def _number(count: int, one: str, several: str) -> str:
     return f"{count} {one if count == 1 else several}"
 
 
-def _post(url: str, **request: Any) -> dict[str, Any]:
+def _post(url: str, logs: str = "", **request: Any) -> dict[str, Any]:
     """Returns the JSON of the answer. Raises `Refused`."""
     try:
         answer = requests.post(url, timeout=_TIMEOUT, **request)
@@ -187,14 +191,14 @@ def _post(url: str, **request: Any) -> dict[str, Any]:
     except ValueError:
         raise Refused("The server did not answer in JSON.", f"{answer.status_code} {answer.reason}") from None
     if not answer.ok:
-        raise Refused(*_words(answer.status_code, body))
+        raise Refused(*_words(answer.status_code, body, logs))
     return body
 
 
-def _words(status: int, body: Mapping[str, Any]) -> tuple[str, str]:
+def _words(status: int, body: Mapping[str, Any], logs: str) -> tuple[str, str]:
     """The text of a problem document, of a message of API Gateway, or of an error of Stripe; and what is behind it."""
     if "title" in body:
         problem = str(body.get("type", "")).rpartition(":")[2]
-        behind = f"{status} {problem}, request {body.get('requestId')}. The function's log is in .local/logs."
+        behind = f"{status} {problem}, request {body.get('requestId')}. The function's log is in {logs}."
         return f"{body['title']}. {body.get('detail', '')}".strip(), behind
     return str(body.get("message") or (body.get("error") or {}).get("message") or body), str(status)

@@ -6,6 +6,7 @@ controls. It works without JavaScript. With JavaScript, the page updates itself,
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +17,12 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from local import scenarios, web
-from local.console import view
+from local.aws.exchanges import Seen
+from local.console import requests, view
 from local.console.actions import Actions
 from local.console.sides import Sides
 from local.desk import Desk
+from local.masks import masked
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -85,6 +88,8 @@ class Console:
         values: dict[str, Any] = {"held": held, "asked": asked, "view": view, "server": self._stack.stripe}
         values["accounts"] = view.shown(held.accounts, asked)
         values["timeline"] = view.timeline(self._stack, held.records, asked)
+        values |= {"requests": requests.newest(self._stack, held.records, asked), "told": requests}
+        values["logs"] = os.path.relpath(self._stack.logs)
         values["reconciled"] = self._stack.runtimes["ReconcileStripeFunction"].last
         values["scenarios"] = scenarios.SCENARIOS
         values["story"] = [(name, request.args[name]) for name in ("scenario", "seed") if name in request.args]
@@ -99,6 +104,7 @@ class Console:
         """What one row or item holds, loaded when the reader opens it. Raises `NotFound`."""
         kind, named = request.args.get("kind", ""), request.args.get("id", "")
         side = None
+        handled: list[Seen] = []
         match kind:
             case "item":
                 found: Any = view.item(self._table, named)
@@ -107,13 +113,23 @@ class Console:
                 found = self._sides.of_tenant(named)
             case "event":
                 found = next((r for r in view.rows(self._stack, view.held(self._table).records) if r.id == named), None)
+                handled = self._stack.exchanges.of_event(named)
+            case "request":
+                found = self._stack.exchanges.find(named)
+                handled = [found] if found else []
             case "announcement":
                 found = self._announced().get(named)
             case _:
                 found = None
         if found is None:
             raise NotFound
-        return web.page("console_inside.html", kind=kind, found=found, side=side, json=_json, view=view)
+        values: dict[str, Any] = {
+            "log": requests.log(handled),
+            "logs": os.path.relpath(self._stack.logs),
+            "told": requests,
+            "side": side,
+        }
+        return web.page("console_inside.html", kind=kind, found=found, json=_json, view=view, **values)
 
     @cached_property
     def _sides(self) -> Sides:
@@ -145,7 +161,7 @@ def _version(text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return masked(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def _text(status: int, words: str) -> Response:

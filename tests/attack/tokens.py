@@ -32,6 +32,7 @@ from werkzeug.wrappers import Response
 
 from local import template, tokens
 from local.aws.gateway import Api, Gateway
+from local.aws.runtime import Ended
 from tests.attack.ground import NOW, Event, Found, Ground, request
 
 ISSUER: Final = "https://platform.local"
@@ -72,10 +73,10 @@ class Tokens:
         api = Api([function], {function.name: self}, template.Cors((), (), (), 0))  # type: ignore[dict-item]
         self.client = Client(Gateway(api, self.folder, lambda _: Response(status=404)))
 
-    def invoke(self, event: Event) -> Event:
+    def run(self, event: Event) -> Ended:
         """Stands in for the function behind the gateway."""
         self.calls.append(event["requestContext"]["authorizer"]["jwt"]["claims"])
-        return {"statusCode": 200, "headers": {}, "body": "{}"}
+        return Ended(0, {"statusCode": 200, "headers": {}, "body": "{}"})
 
     def make(self, chance: random.Random) -> Event:
         """How the token is made. The keys are new in each run, so the token's own text is too."""

@@ -143,6 +143,10 @@ def test_a_function_that_runs_out_of_time_is_stopped(stack: Stack, tmp_path: Pat
             with pytest.raises(FunctionError):
                 runtime.invoke(event)
             assert time.monotonic() - began < 300
+        assert runtime.last
+        assert runtime.last.log
+        logged = runtime.last.log.lines(runtime.last.request_id)
+        assert [line["exception"].splitlines()[-1] for line in logged] == ["ValueError"]
         names = runtime.invoke("environment")
         assert "MINE" in names
         assert "HOME" not in names

@@ -1,17 +1,20 @@
 """The lines that `make up` prints."""
 
 import io
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 from rich.text import Text
-from werkzeug.test import EnvironBuilder
+from werkzeug.test import Client, EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
-from local.aws.gateway import Exchange
+from local.aws.gateway import Api, Exchange, Gateway
 from local.commands import traffic
-from local.stack import WEBHOOK_PATH
+from local.stack import WEBHOOK_PATH, Stack
+from local.template import Cors
 
 LONGEST = "checkout.session.async_payment_succeeded"
 EVENT = "evt_ZZeKx7GqgBxzvrGZCJ7vyLwW"
@@ -57,6 +60,17 @@ def test_a_delivery_of_real_stripe() -> None:
     line = traffic.of_request(exchange(WEBHOOK_PATH, '{"status": "PROCESSED"}', body, who="")).plain
     assert line.split() == ["webhook", "invoice.paid", "200", EVENT, "PROCESSED"]
     assert "webhook" in traffic.of_request(exchange(WEBHOOK_PATH, body="[" * 100_000)).plain
+
+
+def test_others_watch_too(tmp_path: Path) -> None:
+    gateway = Gateway(Api([], {}, Cors((), (), (), 0)), tmp_path, lambda _: Response())
+    seen: list[Exchange] = []
+    gateway.watchers.append(seen.append)
+    file = io.StringIO()
+    traffic.follow(cast("Stack", SimpleNamespace(gateway=gateway, stripe=None)), Console(file=file))
+    Client(gateway).get("/api/v1/billing/nothing")
+    assert file.getvalue().split()[:3] == ["GET", "/nothing", "404"]
+    assert len(seen) == 1
 
 
 def test_the_columns_stand_below_each_other() -> None:
