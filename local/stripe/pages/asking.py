@@ -20,7 +20,8 @@ def ask_plan(portal: Portal, id: str) -> Response:
     before, after = own(portal, id), own(trial, id)
     now, then = before["items"]["data"][0]["price"], after["items"]["data"][0]["price"]
     planned = trial.store.find(after.get("_next_price") or "")
-    if not planned and now["id"] == then["id"] and not before.get("_next_price"):
+    kept = not planned and now["id"] == then["id"]
+    if kept and not before.get("_next_price"):
         raise invalid("This is your plan already.", "price")
     values = {
         "address": portal.address,
@@ -29,6 +30,7 @@ def ask_plan(portal: Portal, id: str) -> Response:
         "name": product_name(portal.store, planned or then),
         "now": plan(portal.store, before),
         "then": plan(trial.store, after, planned),
+        "kept": kept,
         "starts": day(period_end(after)) if planned else "",
         "ends": day(after["cancel_at"]) if after["cancel_at"] else "",
         "renews": day(period_end(after)),
@@ -45,7 +47,7 @@ def _bill(store: Store, trial: Store, subscription: Object, latest: str | None) 
         return {"bill": sums(trial, invoice), "method": described(trial, method), "later": []}
     known = store.objects.get("invoiceitem", {})
     left = [item for item in trial.all("invoiceitem", invoice=None) if item["id"] not in known]
-    later = [(line_text(trial, item["description"], item["_price"]), item["amount"]) for item in reversed(left)]
+    later = [(line_text(trial, item["description"], item["_price"]), item["amount"]) for item in left]
     return {"bill": None, "later": later, "currency": subscription["currency"]}
 
 
