@@ -9,59 +9,10 @@ import pytest
 import requests
 
 from local.stripe.account import Account
-from local.stripe.engine import checkout, discounts, invoices, lines, payments, periods, sessions, subscriptions
-from local.stripe.engine.store import DAY, Object
+from local.stripe.engine import checkout, discounts, lines, payments
+from local.stripe.engine.store import Object
 from local.web import day, money
-
-APP = "http://127.0.0.1:8087/"
-
-
-class Shop:
-    """A customer with the plan Starter, who may change to Pro or to a year of Pro in the portal."""
-
-    def __init__(self, account: Account, address: str) -> None:
-        self.account, self.store, self.address = account, account.store, address
-        self.starter, self.pro = self.price("Starter", 1900), self.price("Pro", 4900)
-        self.year = self.price("Pro for a year", 49000, "year")
-        self.customer = self.store.create("customer", email="a@example.com")
-        self.subscription = self.subscribe(self.customer, self.starter)
-
-    def price(self, name: str, amount: int, interval: str = "month") -> Object:
-        product = self.store.create("product", name=name)["id"]
-        every = {"interval": interval, "interval_count": 1}
-        known = {"unit_amount": amount, "currency": "usd", "active": True, "type": "recurring", "recurring": every}
-        return self.store.create("price", product=product, **known)
-
-    def subscribe(self, customer: Object, price: Object, card: str = "pm_card_visa", quantity: int = 1) -> Object:
-        made = subscriptions.create_subscription(self.store, customer["id"], price, {}, quantity=quantity)
-        made["default_payment_method"] = payments.payment_method(self.store, card, customer["id"])["id"]
-        return periods.begin(self.store, made)
-
-    def half_a_month_passes(self) -> None:
-        """The clock stands still then, so a moment between a page and its answer changes no amount."""
-        moment = self.store.now() + 15 * DAY
-        self.store.clock = lambda: moment
-
-    def portal(self, behavior: str = "always_invoice", *waiting: str) -> str:
-        prices = (self.starter, self.pro, self.year)
-        update = {
-            "enabled": True,
-            "proration_behavior": behavior,
-            "products": [{"product": one["product"], "prices": [one["id"]]} for one in prices],
-            "schedule_at_period_end": {"conditions": [{"type": one} for one in waiting]},
-        }
-        names = ("subscription_cancel", "payment_method_update", "invoice_history")
-        features = {"subscription_update": update, **{name: {"enabled": True} for name in names}}
-        kept = self.store.create("billing_portal.configuration", is_default=False, features=features)
-        known = {"configuration": kept["id"], "customer": self.customer["id"], "return_url": APP}
-        return f"{self.address}/p/session/{self.store.create('billing_portal.session', **known)['id']}"
-
-    def of(self, portal: str, what: str) -> str:
-        return f"{portal}/subscriptions/{self.subscription['id']}/{what}"
-
-    def invoice(self, amount: int = 25000) -> Object:
-        lines.pend(self.store, self.customer["id"], amount, "usd")
-        return invoices.finalize(self.store, invoices.create_draft(self.store, self.customer["id"], "manual"))
+from tests.shop import APP, Shop
 
 
 @pytest.fixture
@@ -287,8 +238,7 @@ def test_every_page_and_every_end_leads_back(shop: Shop) -> None:
 
 
 def test_a_checkout_leads_back(shop: Shop) -> None:
-    form = {"mode": "subscription", "success_url": f"{APP}?done", "cancel_url": APP}
-    session = sessions.open_session(shop.store, form, [(shop.pro, 1)])
+    session = shop.checkout()
     path = f"/c/pay/{session['id']}"
     page = shop.address + path
     assert back(get(page)) == [APP]
@@ -304,7 +254,7 @@ def test_a_checkout_leads_back(shop: Shop) -> None:
 
 
 def test_a_payment_leads_back_to_this_machine_only(shop: Shop) -> None:
-    intent = payments.create_intent(shop.store, 25000, "usd", customer=shop.customer["id"])
+    intent = shop.intent()
     page, secret = f"{shop.address}/pay/{intent['id']}", {"client_secret": intent["client_secret"]}
     assert back(get(page, **secret, return_url=APP)) == [APP]
     assert back(get(page, return_url=APP)) == [APP], "without the secret nothing is here"
@@ -319,7 +269,7 @@ def test_a_payment_leads_back_to_this_machine_only(shop: Shop) -> None:
 
 def test_a_test_card_is_filled_in_and_pays_nothing(shop: Shop) -> None:
     invoice, portal = shop.invoice(), shop.portal()
-    intent = payments.create_intent(shop.store, 25000, "usd", customer=shop.customer["id"])
+    intent = shop.intent()
     queries = {
         f"{shop.address}/i/{invoice['id']}": {"portal": portal.rpartition("/")[2]},
         f"{shop.address}/pay/{intent['id']}": {"client_secret": intent["client_secret"], "return_url": APP},

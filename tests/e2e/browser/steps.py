@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
 from local.stack import Stack
@@ -12,6 +13,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PICTURES = os.environ.get("PICTURES")
 PLATFORM_SECONDS = 300  # enough for a webhook and a cold start on a busy machine
 GOOD, DECLINED, ASKS, FAILS_LATER = "4242 4242 4242 4242", "4000000000000002", "4000002760003184", "4000000000000341"
+WIDTHS = (1440, 1024, 390)
 
 expect.set_options(timeout=PLATFORM_SECONDS * 1000)
 
@@ -42,3 +44,18 @@ def portal(page: Page, stack: Stack, tenant: str) -> None:
     page.goto(stack.api_url)
     page.locator(f"#tenant-{tenant}").get_by_role("button", name="Customer portal").click()
     expect(page.get_by_role("heading", name="Your billing")).to_be_visible()
+
+
+SCROLLS = """() => [...document.querySelectorAll('main *')].filter(e => e.scrollWidth > e.clientWidth
+  && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && e.tagName !== 'PRE').map(e => e.outerHTML)"""
+
+
+def accessible(page: Page) -> None:
+    """axe finds nothing, and at no width is anything wider than the window."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{page.url} at {width}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"wider than {width}: {page.url}"
+        assert page.evaluate(SCROLLS) == [], f"{page.url} at {width}"
+    page.set_viewport_size({"width": 1440, "height": 900})

@@ -4,17 +4,15 @@ from typing import Literal
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from local.stack import Stack
-from tests.e2e.browser.steps import CHROMIUM, FAILS_LATER, badge, portal, subscribe
+from tests.e2e.browser.steps import CHROMIUM, FAILS_LATER, WIDTHS, accessible, badge, portal, subscribe
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the browser tests do not run"),
 ]
 
-WIDTHS = (1440, 1024, 390)
 LARGEST = 60 * 1024  # bytes of the console's page
 
 
@@ -155,22 +153,13 @@ def test_nothing_is_in_the_way_of_a_reader(browser: Browser, stack: Stack, schem
     page.locator("#new-tenant-id").fill(tenant)
     page.get_by_role("button", name="Start its checkout").click()
     expect(page.get_by_text("Total due today")).to_be_visible()
-    _accessible(page)
+    accessible(page)
     page.get_by_label("Card number").fill("4242 4242 4242 4242")
     page.get_by_role("button", name="Subscribe").click()
     badge(page, tenant, "ACTIVE")
     page.locator("#timeline .rows summary").first.click()
     expect(page.locator("#timeline .rows pre").first).to_be_visible()
-    _accessible(page)
+    accessible(page)
     portal(page, stack, tenant)
-    _accessible(page)
+    accessible(page)
     context.close()
-
-
-def _accessible(page: Page) -> None:
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"wider than {width}: {page.url}"
-    page.set_viewport_size({"width": 1440, "height": 900})
