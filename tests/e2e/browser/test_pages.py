@@ -49,6 +49,8 @@ def press(page: Page, name: str, card: str = "") -> None:
 
 
 def portal_pages(page: Page, shop: Shop) -> Iterator[str]:
+    page.goto(f"{shop.of(shop.portal('create_prorations'), 'plan')}?price={shop.pro['id']}")
+    yield "Nothing is due today."
     portal = shop.portal("always_invoice", "decreasing_item_amount")
     page.goto(portal)
     yield "Your billing"
@@ -64,8 +66,6 @@ def portal_pages(page: Page, shop: Shop) -> Iterator[str]:
     yield "Your plan is now Pro"
     page.goto(f"{shop.of(portal, 'plan')}?price={shop.pro['id']}")
     yield "Total due today"
-    page.goto(f"{shop.of(shop.portal('create_prorations'), 'plan')}?price={shop.pro['id']}")
-    yield "Nothing is due today."
     page.goto(shop.of(portal, "cancel"))
     yield "You can use it until"
     press(page, "Cancel subscription")
