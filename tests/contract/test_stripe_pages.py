@@ -221,8 +221,11 @@ def test_an_invoice_leads_back_to_the_portal_that_it_was_opened_from(shop: Shop)
     post(page, card=ask)
     assert home in back(post(confirm, answer="yes"))
     assert back(get(page.replace("?", "/pdf?"))) == [address]
-    foreign = shop.store.create("billing_portal.session", customer="cus_other")["id"]
-    assert back(get(f"{shop.address}/i/{shop.invoice()['id']}", portal=foreign)) == []
+    own = f"{shop.address}/i/{shop.invoice()['id']}"
+    foreign = shop.store.create("billing_portal.session", customer=shop.store.create("customer")["id"])["id"]
+    assert back(get(own, portal=foreign)) == []
+    assert back(get(own, return_url=APP)) == [APP]
+    assert back(get(own, return_url="https://evil.example/")) == []
 
 
 def test_every_page_and_every_end_leads_back(shop: Shop) -> None:
