@@ -1,4 +1,9 @@
-"""A small shop at the stand-in, whose pages are looked at."""
+"""A small shop at the stand-in, and what stands on its pages."""
+
+import html
+import re
+
+import requests
 
 from local.stripe.account import Account
 from local.stripe.engine import invoices, lines, payments, periods, sessions, subscriptions
@@ -60,3 +65,28 @@ class Shop:
     def invoice(self, amount: int = 25000) -> Object:
         lines.pend(self.store, self.customer["id"], amount, "usd")
         return invoices.finalize(self.store, invoices.create_draft(self.store, self.customer["id"], "manual"))
+
+
+def get(url: str, **query: str) -> str:
+    return requests.get(url, query, timeout=600).text
+
+
+def post(url: str, **form: str) -> str:
+    return requests.post(url, form, timeout=600).text
+
+
+def said(text: str) -> list[str]:
+    return [html.unescape(one) for one in re.findall(r'role="status">([^<]*)<', text)]
+
+
+def rows(text: str) -> list[tuple[str, ...]]:
+    """The lines of sums on a page."""
+    return [
+        tuple(map(html.unescape, row)) for row in re.findall(r'<dt>([^<]*)</dt><dd class="money">([^<]*)</dd>', text)
+    ]
+
+
+def back(text: str) -> list[str]:
+    """Where the links of a page lead, without those of its head."""
+    links: list[str] = re.findall(r'<a class="(?:small|button|button plain)" href="([^"]*)"', text)
+    return [html.unescape(link) for link in links]
