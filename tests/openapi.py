@@ -100,7 +100,10 @@ class Watched:
             statuses.append(status)
             return start_response(status, headers, *more)
 
-        body = b"".join(self._app(environ, started))
+        answer = self._app(environ, started)
+        body = b"".join(answer)
+        if hasattr(answer, "close"):  # that of a file: https://peps.python.org/pep-3333/#specification-details
+            answer.close()
         path = environ["PATH_INFO"]
         if path.startswith("/v1/") and environ["REQUEST_METHOD"] != "HEAD":  # its answers have no body
             self.answers += 1

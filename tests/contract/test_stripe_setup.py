@@ -520,7 +520,9 @@ def test_a_portal_offers_what_its_configuration_says(deployment: Deployment, cli
     assert all(words in text for words in ("Change plan", "Cancel at period end", "Save payment method", "Invoices"))
     assert (sold["id"] in text, other["id"] in text) == (True, False)
     plan = f"{page}/subscriptions/{made['id']}/plan"
-    assert requests.post(plan, {"price": other["id"]}, timeout=600).status_code == 400
+    assert requests.get(plan, {"price": sold["id"]}, timeout=600).status_code == 400  # it has this plan
+    for ask in (requests.get, requests.post):
+        assert ask(plan, {"price": other["id"]}, timeout=600).status_code == 400
     for feature in deployment.portal["features"].values():
         feature["enabled"] = False
     text = requests.get(page, timeout=600).text
@@ -529,6 +531,8 @@ def test_a_portal_offers_what_its_configuration_says(deployment: Deployment, cli
     for action in (plan, cancel, method):
         answer = requests.post(action, {"price": sold["id"], "cancel_at_period_end": "true"}, timeout=600)
         assert "does not offer that" in answer.text
+    for question in (plan, cancel):
+        assert "does not offer that" in requests.get(question, {"price": sold["id"]}, timeout=600).text
     deployment.portal["active"] = False
     with pytest.raises(stripe.InvalidRequestError, match="inactive portal configuration"):
         client.v1.billing_portal.sessions.create(named)
@@ -562,7 +566,12 @@ def test_an_upgrade_is_billed_at_once_and_a_downgrade_waits(
     named: Any = {"customer": customer["id"], "configuration": deployment.portal["id"]}
     page = f"{deployment.address}/p/session/{client.v1.billing_portal.sessions.create(named).id}"
     before = len(store.all("invoice"))
-    answer = requests.post(f"{page}/subscriptions/{made['id']}/plan", {"price": new["id"]}, timeout=600)
+    plan = f"{page}/subscriptions/{made['id']}/plan"
+    question = requests.get(plan, {"price": new["id"]}, timeout=600)
+    assert (question.status_code, "Confirm" in question.text) == (200, True)
+    assert ("Total due today" in question.text, "<dt>From" in question.text) == (billed_now, price_now == "old")
+    assert len(store.all("invoice")) == before
+    answer = requests.post(plan, {"price": new["id"]}, timeout=600)
     assert answer.status_code == 200
     assert (len(store.all("invoice")) > before) == billed_now
     [item] = made["items"]["data"]

@@ -9,6 +9,7 @@ from local.stripe.engine.checkout import NeedsAction, complete_checkout, refuse_
 from local.stripe.engine.store import Object, Store
 from local.stripe.errors import ApiError
 from local.stripe.pages.components import (
+    Link,
     Route,
     Visit,
     agreed,
@@ -69,19 +70,23 @@ def _complete(visit: Visit, session: Object, name: str, *, confirmed: bool) -> R
     try:
         complete_checkout(visit.store, session, name, confirmed=confirmed)
     except NeedsAction:
-        return confirmation(f"{_address(session)}/confirm", f"Payment: {_today(session)}", name)
+        asked = f"Payment: {_today(session)}"
+        return confirmation(f"{_address(session)}/confirm", asked, _address(session), name)
     if session["success_url"]:
         return redirect(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]), 303)
-    return done("Thank you", "Your checkout is complete. You can close this page.")
+    back = Link(web_link(session["cancel_url"]))
+    return done("Thank you", "Your checkout is complete. You can close this page.", back)
 
 
 def _closed(session: Object) -> Response:
     if session["status"] == "complete":
         text = "It was completed already; nothing is charged twice."
-        address = (session["success_url"] or "").replace("{CHECKOUT_SESSION_ID}", session["id"])
-        return done("This checkout is complete", text, link=web_link(address), link_text="Back to the app")
-    text, link = "Start again in the app to get a new one.", web_link(session["cancel_url"])
-    return done("This checkout has expired", text, 410, link=link, link_text="Back to the app")
+        address = (session["success_url"] or session["cancel_url"] or "").replace(
+            "{CHECKOUT_SESSION_ID}", session["id"]
+        )
+        return done("This checkout is complete", text, Link(web_link(address)))
+    text, back = "Start again in the app to get a new one.", Link(web_link(session["cancel_url"]))
+    return done("This checkout has expired", text, back, 410)
 
 
 # -- the page
@@ -97,9 +102,9 @@ def _page(visit: Visit, session: Object, status: int = 200, alert: str = "") -> 
         "trial": _trial(session),
         "today": _today(session),
         "submit": _submit(session),
-        "back": web_link(session["cancel_url"]),
+        "back": Link(web_link(session["cancel_url"])),
     }
-    return page("checkout.html", status, **values, **entry(visit))
+    return page("checkout.html", status, **values, **entry(visit, _address(session)))
 
 
 def _line(store: Store, price: Object, quantity: int) -> Object:

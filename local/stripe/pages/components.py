@@ -18,6 +18,13 @@ type Route = tuple[str, str, Callable[..., Response]]
 FIRST_CARD: Final = "4242 4242 4242 4242"
 
 
+class Link(NamedTuple):
+    """A link back. Without an address there is none."""
+
+    to: str
+    text: str = "Back to the app"
+
+
 class Visit(NamedTuple):
     store: Store
     request: Request
@@ -48,10 +55,16 @@ def known(name: str | None) -> str:
     return name
 
 
-def entry(visit: Visit) -> Object:
-    """The values of the card form. They are those that the customer sent, so after an error they can be corrected."""
-    card, bank = visit.field("card") or FIRST_CARD, visit.field("method") == "bank"
-    return {"cards": _cards(), "card": card, "bank": bank}
+def entry(visit: Visit, address: str, **query: str) -> Object:
+    """The values of the card form. They are those that the customer sent, so after an error they can be corrected.
+
+    A click on a test card asks for the page, at `address` with `query`, with this card in the form: it is a GET, which
+    pays nothing.
+    """
+    used = visit.request.args.get("use", "")
+    card = visit.field("card") or (used if named_by(used) else FIRST_CARD)
+    shown = {"card": card, "bank": visit.field("method") == "bank", "used": bool(used)}
+    return {"entry": {"cards": _cards(), "address": address, "query": query, **shown}}
 
 
 def _cards() -> dict[str, str]:
@@ -63,9 +76,9 @@ def _spaced(number: str) -> str:
     return " ".join(number[n : n + 4] for n in range(0, len(number), 4))
 
 
-def confirmation(action: str, text: str, name: str = "") -> Response:
+def confirmation(action: str, text: str, back: str, name: str = "") -> Response:
     """The page with the bank's question, which is a page of its own as at Stripe. It sends the answer to `action`."""
-    return page("confirm.html", action=action, text=text, name=name)
+    return page("confirm.html", action=action, text=text, back=Link(back, "Go back"), name=name)
 
 
 def agreed(visit: Visit) -> bool:
@@ -102,8 +115,36 @@ def per(amount: int, price: Object) -> str:
     return f"{text} per {interval}" if count == 1 else f"{text} every {count} {interval}s"
 
 
-def done(title: str, text: str, status: int = 200, *, link: str = "", link_text: str = "Continue") -> Response:
-    return page("done.html", status, title=title, text=text, link=link, link_text=link_text)
+def line_text(store: Store, text: str | None, price: Object | None) -> str:
+    return " · ".join(filter(None, (text, product_name(store, price) if price else None))) or "Item"
+
+
+def sums(store: Store, invoice: Object) -> Object:
+    """The lines of an invoice, and what reduces them to the amount that is due."""
+    lines = []
+    for line in invoice["lines"]["data"]:
+        known = line["pricing"] and line["pricing"]["price_details"]
+        lines.append((line_text(store, line["description"], known), line["amount"]))
+    return {
+        "lines": lines,
+        "discount": invoice["total"] - invoice["subtotal"],
+        "total": invoice["total"],
+        "balance": invoice["amount_due"] - invoice["total"],
+        "due": invoice["amount_due"],
+        "currency": invoice["currency"],
+    }
+
+
+def described(store: Store, method: str | None) -> str:
+    found = store.find(method) if method else None
+    if found is None:
+        return ""
+    details = found[found["type"]]
+    return f"{details.get('brand', 'bank account').capitalize()} ending in {details['last4']}"
+
+
+def done(title: str, text: str, back: Link, status: int = 200) -> Response:
+    return page("done.html", status, title=title, text=text, back=back)
 
 
 # -- links
@@ -125,3 +166,20 @@ def local_link(url: str) -> str:
         return ""
     is_local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
     return url if is_local and "\\" not in url else ""  # browsers read a backslash as a slash, Python does not
+
+
+def way_back(visit: Visit, customer: str | None = None) -> Link:
+    """To the portal or to the app, by what the request's address names.
+
+    `customer`: only a portal of this customer counts.
+    """
+    for name in (visit.request.args.get("portal", ""), *visit.request.path.split("/")):
+        session = visit.store.find(name) or {"object": None}
+        if session["object"] == "checkout.session":
+            return Link(web_link(session["cancel_url"]))
+        if session["object"] == "billing_portal.session" and customer in (None, session["customer"]):
+            lives = visit.store.find(session["customer"])
+            return (
+                Link(f"/p/session/{name}", "Back to your billing") if lives else Link(web_link(session["return_url"]))
+            )
+    return Link(local_link(visit.request.args.get("return_url", "")))

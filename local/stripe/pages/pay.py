@@ -8,9 +8,10 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
 from local.stripe.engine import collecting, invoices, payments
-from local.stripe.engine.store import Object, Store
+from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError, missing
 from local.stripe.pages.components import (
+    Link,
     Route,
     Visit,
     agreed,
@@ -20,8 +21,9 @@ from local.stripe.pages.components import (
     entry,
     local_link,
     payable,
-    product_name,
+    sums,
     under_way,
+    way_back,
 )
 from local.web import money, page
 
@@ -46,8 +48,9 @@ def _pay_invoice(visit: Visit, id: str) -> Response:
         return _invoice(visit, invoice, error.status, str(error))
     intent = invoices.intent_of(visit.store, invoice)
     if intent and intent["status"] == "requires_action":
-        return confirmation(f"/i/{id}/confirm", f"Invoice {invoice['number']}: {_due(invoice)}")
-    return redirect(f"/i/{id}", 303)
+        text = f"Invoice {invoice['number']}: {_due(invoice)}"
+        return confirmation(_invoice_at(visit, id, "/confirm"), text, _invoice_at(visit, id))
+    return _paid(visit, id)
 
 
 def _confirm_invoice(visit: Visit, id: str) -> Response:
@@ -55,36 +58,50 @@ def _confirm_invoice(visit: Visit, id: str) -> Response:
     invoice = visit.store.get("invoice", id)
     intent = invoices.intent_of(visit.store, invoice)
     if intent is None or intent["status"] != "requires_action":
-        return redirect(f"/i/{id}", 303)
+        return redirect(_invoice_at(visit, id), 303)
     if agreed(visit):
         collecting.answer_intent(visit.store, intent, paid=True)
-        return redirect(f"/i/{id}", 303)
+        return _paid(visit, id)
     collecting.answer_intent(visit.store, intent, paid=False)
     return _invoice(visit, invoice, 402, _REFUSED)
 
 
+def _paid(visit: Visit, id: str) -> Response:
+    return redirect(_invoice_at(visit, id, done="paid"), 303)
+
+
+def _from(visit: Visit) -> dict[str, str]:
+    """What the address of the invoice says about the way back. It goes along to the next page."""
+    given = {name: visit.request.args.get(name, "") for name in ("portal", "return_url")}
+    return {name: value for name, value in given.items() if value}
+
+
+def _invoice_at(visit: Visit, id: str, step: str = "", **more: str) -> str:
+    query = urlencode(_from(visit) | more)
+    return f"/i/{id}{step}?{query}" if query else f"/i/{id}{step}"
+
+
 def _invoice(visit: Visit, invoice: Object, status: int = 200, alert: str = "", *, printed: bool = False) -> Response:
+    address = _invoice_at(visit, invoice["id"])
+    paid = visit.request.args.get("done") == "paid" and invoice["status"] == "paid"
     values = {
         "alert": alert,
+        "said": f"Thank you: {money(invoice['amount_paid'], invoice['currency'])} arrived." if paid else "",
         "invoice": invoice,
-        "lines": [_line(visit.store, line) for line in invoice["lines"]["data"]],
-        "currency": invoice["currency"],
+        "bill": sums(visit.store, invoice) | {"due": invoice["amount_remaining"]},
         "waits": invoice["status"] == "open" and under_way(visit.store, invoice),
         "payable": payable(visit.store, invoice) and not printed,
         "printed": printed,
         "due": _due(invoice),
+        "action": address,
+        "pdf": _invoice_at(visit, invoice["id"], "/pdf"),
+        "back": Link(address, "Back to the invoice") if printed else way_back(visit, invoice["customer"]),
     }
-    return page("invoice.html", status, **values, **entry(visit))
+    return page("invoice.html", status, **values, **entry(visit, f"/i/{invoice['id']}", **_from(visit)))
 
 
 def _due(invoice: Object) -> str:
     return money(invoice["amount_remaining"], invoice["currency"])
-
-
-def _line(store: Store, line: Object) -> tuple[str, int]:
-    pricing = line["pricing"] and line["pricing"]["price_details"]
-    texts = [line["description"], product_name(store, pricing) if pricing else None]
-    return " · ".join(filter(None, texts)) or "Item", line["amount"]
 
 
 # -- the page for a client secret
@@ -105,7 +122,8 @@ def _pay(visit: Visit, id: str) -> Response:
     except ApiError as error:
         return _form(visit, intent, error.status, str(error))
     if intent["status"] == "requires_action":
-        return confirmation(_address(visit, intent, "/confirm"), f"Payment: {_amount(intent)}")
+        text = f"Payment: {_amount(intent)}"
+        return confirmation(_address(visit, intent, "/confirm"), text, _address(visit, intent))
     return redirect(_address(visit, intent), 303)
 
 
@@ -131,14 +149,16 @@ def _intent(visit: Visit, id: str) -> Object:
 
 
 def _address(visit: Visit, intent: Object, step: str = "") -> str:
-    query = {"client_secret": intent["client_secret"]}
-    if back := _back(visit):
-        query["return_url"] = back
-    return f"/pay/{intent['id']}{step}?{urlencode(query)}"
+    return f"/pay/{intent['id']}{step}?{urlencode(_query(visit, intent))}"
 
 
-def _back(visit: Visit) -> str:
-    return local_link(visit.request.args.get("return_url", ""))
+def _query(visit: Visit, intent: Object) -> dict[str, str]:
+    back = _back(visit).to
+    return {"client_secret": intent["client_secret"]} | ({"return_url": back} if back else {})
+
+
+def _back(visit: Visit) -> Link:
+    return Link(local_link(visit.request.args.get("return_url", "")))
 
 
 def _amount(intent: Object) -> str:
@@ -153,7 +173,7 @@ def _state(visit: Visit, intent: Object) -> Response:
     }.get(intent["status"], ("", ""))
     if not title:
         return _form(visit, intent)
-    return done(title, text, link=_back(visit), link_text="Back to the app")
+    return done(title, text, _back(visit))
 
 
 def _form(visit: Visit, intent: Object, status: int = 200, alert: str = "") -> Response:
@@ -164,7 +184,7 @@ def _form(visit: Visit, intent: Object, status: int = 200, alert: str = "") -> R
         "description": intent["description"] or "",
         "back": _back(visit),
     }
-    return page("pay.html", status, **values, **entry(visit))
+    return page("pay.html", status, **values, **entry(visit, f"/pay/{intent['id']}", **_query(visit, intent)))
 
 
 ROUTES: Final[tuple[Route, ...]] = (

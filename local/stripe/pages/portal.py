@@ -1,169 +1,94 @@
-"""The customer portal: plans, cancellation, the payment method and the invoices of a session's customer."""
+"""The customer portal: the plans, the payment method and the invoices of a session's customer, and what was done."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+from urllib.parse import urlencode
 
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.stripe.engine import payments, schedules
-from local.stripe.engine.cards import SAVABLE, outcome, refusal
-from local.stripe.engine.objects import change
-from local.stripe.engine.periods import update_subscription
-from local.stripe.engine.store import Object, Store
-from local.stripe.engine.subscriptions import ENDED, after
-from local.stripe.errors import ApiError, declined, invalid, missing
-from local.stripe.pages.components import Route, Visit, chosen, entry, payable, per, product_name, web_link
+from local.stripe.engine.store import Object
+from local.stripe.engine.subscriptions import ENDED
+from local.stripe.errors import ApiError
+from local.stripe.pages.asking import ask_cancel, ask_plan
+from local.stripe.pages.changes import (
+    FIXED,
+    Portal,
+    cancel,
+    change_plan,
+    offered,
+    open_portal,
+    period_end,
+    save_method,
+)
+from local.stripe.pages.components import Link, Route, Visit, described, entry, payable, per, product_name, web_link
 from local.web import day, money, page
 
-# Subscriptions with these statuses cannot be changed. An incomplete one can only be paid.
-_FIXED: Final = (*ENDED, "incomplete")
+
+def _show(portal: Portal, _: str) -> Response:
+    return _page(portal)
 
 
-class Portal(NamedTuple):
-    visit: Visit
-    session: Object
-    customer: Object
-
-    @property
-    def store(self) -> Store:
-        return self.visit.store
-
-    @property
-    def features(self) -> Object | None:
-        """The features of the session's configuration. None means that the default configuration allows everything."""
-        configuration = self.store.find(self.session["configuration"])
-        return None if configuration is None or configuration["is_default"] else configuration["features"]
-
-    def allows(self, feature: str) -> bool:
-        return self.features is None or bool(self.features[feature]["enabled"])
-
-    def check_allowed(self, feature: str) -> None:
-        if not self.allows(feature):
-            raise invalid("This portal does not offer that.")
-
-    def all(self, kind: str) -> list[Object]:
-        """The customer's own objects of this kind, newest first."""
-        return self.store.all(kind, customer=self.customer["id"])
-
-
-def _portal(visit: Visit, id: str) -> Portal:
-    session = visit.store.get("billing_portal.session", id)
-    return Portal(visit, session, visit.store.get("customer", session["customer"]))
-
-
-def _show(visit: Visit, id: str) -> Response:
-    return _page(_portal(visit, id))
-
-
-def _changing(act: Callable[[Portal, str], None]) -> Callable[..., Response]:
-    """Makes the handler of a form.
-
-    It redirects to the page, which shows the change. After an error, it answers with the page and the message.
-    """
+def _at(act: Callable[[Portal, str], Response]) -> Callable[..., Response]:
+    """Makes the handler of an address. After an error, it answers with the portal and the message."""
 
     def answer(visit: Visit, id: str, subscription: str = "") -> Response:
-        portal = _portal(visit, id)
+        portal = open_portal(visit, id)
         try:
-            act(portal, subscription)
+            return act(portal, subscription)
         except ApiError as error:
             return _page(portal, error.status, str(error))
-        return redirect(_address(portal), 303)
 
     return answer
 
 
-def _address(portal: Portal) -> str:
-    return f"/p/session/{portal.session['id']}"
+def _doing(act: Callable[[Portal, str], None], code: str) -> Callable[..., Response]:
+    """Makes the handler of a form. It redirects to the portal, which says what was done."""
+
+    def do(portal: Portal, subscription: str) -> Response:
+        act(portal, subscription)
+        return redirect(f"{portal.address}?{urlencode({'done': code, 'subscription': subscription})}", 303)
+
+    return _at(do)
 
 
-# -- changes
+def _back(portal: Portal, _: str) -> Response:
+    """Redirects to the portal, because the page after an error exists only as an answer to a form."""
+    return redirect(portal.address, 303)
 
 
-def _change_plan(portal: Portal, id: str) -> None:
-    portal.check_allowed("subscription_update")
-    subscription = _own(portal, id)
-    price = next((p for p in _offered(portal, subscription) if p["id"] == portal.visit.field("price")), None)
-    if price is None:
-        raise invalid("This plan is not on offer.", "price")
-    item = subscription["items"]["data"][0]
-    schedules.release(portal.store, subscription)
-    if price["id"] == item["price"]["id"]:
-        return
-    update = (portal.features or {}).get("subscription_update", {})
-    if _waits(item["price"], price, update.get("schedule_at_period_end", {}).get("conditions", [])):
-        schedules.schedule(portal.store, subscription, price)
-        return
-    items = [{"id": item["id"], "price": price["id"]}]
-    behavior = update.get("proration_behavior", "create_prorations")
-    update_subscription(portal.store, subscription, {"items": items, "proration_behavior": behavior})
+# -- what was done
 
 
-def _waits(old: Object, new: Object, conditions: list[Object]) -> bool:
-    """Whether the configuration lets this change wait for the end of the period.
+def _said(portal: Portal) -> str:
+    """What was done, in words. The address only says which; the words are those of the present state.
 
-    https://docs.stripe.com/api/customer_portal/configurations/object (features.subscription_update)
+    So an old address says nothing that is no longer so.
     """
-    begin = 0
-    shorter = after(begin, new) < after(begin, old)
-    smaller = new["unit_amount"] < old["unit_amount"] and new["recurring"] == old["recurring"]
-    holds = {"decreasing_item_amount": smaller, "shortening_interval": shorter}
-    return any(holds[condition["type"]] for condition in conditions)
+    asked = portal.visit.request.args
+    if asked.get("done") == "method":
+        return "Your payment method is saved." if _saved(portal) else ""
+    subscription = next((one for one in portal.live() if one["id"] == asked.get("subscription")), None)
+    if subscription is None:
+        return ""
+    if asked.get("done") == "plan":
+        return _plan_said(portal, subscription)
+    if asked.get("done") == "cancel":
+        ends = subscription["cancel_at"]
+        return f"Your subscription ends on {day(ends)}." if ends else "Your subscription goes on."
+    return ""
 
 
-def _cancel(portal: Portal, id: str) -> None:
-    """Like Stripe's portal, it sets `cancel_at` to a moment. `cancel_at_period_end` stays false."""
-    portal.check_allowed("subscription_cancel")
-    subscription = _own(portal, id)
-    ends = portal.visit.field("cancel_at_period_end") == "true"
-    schedules.release(portal.store, subscription)
-    update_subscription(portal.store, subscription, {"cancel_at": _period_end(subscription) if ends else ""})
-
-
-def _own(portal: Portal, id: str) -> Object:
-    found = next((s for s in portal.all("subscription") if s["id"] == id), None)
-    if found is None:
-        raise missing("subscription", id)
-    if found["status"] in _FIXED:
-        raise invalid(f"This subscription is {_words(found['status'])} and cannot be changed.")
-    return found
-
-
-def _offered(portal: Portal, subscription: Object) -> list[Object]:
-    """The plans to which this subscription can switch, by name and price. It cannot change its currency."""
-    if not portal.allows("subscription_update"):
-        return []
-    sold = portal.store.all("price", active=True, type="recurring", currency=subscription["currency"])
-    if portal.features:
-        listed = {price for one in portal.features["subscription_update"]["products"] for price in one["prices"]}
-        sold = [price for price in sold if price["id"] in listed]
-    return sorted(sold, key=lambda price: (product_name(portal.store, price), price["unit_amount"]))
-
-
-def _save_card(portal: Portal, _: str) -> None:
-    """Saves the payment method for the customer and for each subscription.
-
-    A subscription needs it too, because its own payment method would come before the customer's.
-    """
-    portal.check_allowed("payment_method_update")
-    name = chosen(portal.visit)
-    _check_savable(name)
-    method = payments.payment_method(portal.store, name, portal.customer["id"])["id"]
-    settings = {"invoice_settings": {"default_payment_method": method}}
-    change(portal.store, "customer", portal.customer, settings)
-    for subscription in _live(portal):
-        update_subscription(portal.store, subscription, {"default_payment_method": method})
-
-
-def _check_savable(name: str) -> None:
-    """Stripe tests a card before it saves it, except for the cards in SAVABLE. Raises `ApiError` if the test fails."""
-    result = outcome(name)
-    if result not in ("paid", "processing", "action") and name not in SAVABLE:
-        raise declined({"last_payment_error": refusal(result)})
-
-
-def _live(portal: Portal) -> list[Object]:
-    return [s for s in portal.all("subscription") if s["status"] not in ENDED]
+def _plan_said(portal: Portal, subscription: Object) -> str:
+    planned = portal.store.find(subscription.get("_next_price") or "")
+    if planned:
+        return f"From {day(period_end(subscription))} your plan is {product_name(portal.store, planned)}."
+    name = product_name(portal.store, subscription["items"]["data"][0]["price"])
+    invoice = portal.store.find(subscription["latest_invoice"] or "")
+    if invoice and payable(portal.store, invoice):
+        due = money(invoice["amount_remaining"], invoice["currency"])
+        return f"Your plan is now {name}. An invoice of {due} is not paid yet."
+    return f"Your plan is now {name}."
 
 
 # -- the page
@@ -172,21 +97,23 @@ def _live(portal: Portal) -> list[Object]:
 def _page(portal: Portal, status: int = 200, alert: str = "") -> Response:
     values = {
         "alert": alert,
-        "action": _address(portal),
+        "said": "" if alert else _said(portal),
+        "address": portal.address,
         "who": portal.customer["name"] or portal.customer["email"] or portal.customer["id"],
         "subscriptions": [_subscription(portal, subscription) for subscription in portal.all("subscription")],
         "saved": _saved(portal),
         "invoices": [_invoice(portal, invoice) for invoice in portal.all("invoice")],
         "allows": portal.allows,
-        "back": web_link(portal.session["return_url"]),
+        "query": urlencode({"portal": portal.session["id"]}),
+        "back": Link(web_link(portal.session["return_url"]), "Return to the app"),
     }
-    return page("portal.html", status, **values, **entry(portal.visit))
+    return page("portal.html", status, **values, **entry(portal.visit, portal.address))
 
 
 def _subscription(portal: Portal, subscription: Object) -> Object:
-    item, fixed = subscription["items"]["data"][0], subscription["status"] in _FIXED
+    item, fixed = subscription["items"]["data"][0], subscription["status"] in FIXED
     price = item["price"]
-    plans = [] if fixed else [_plan(portal, offer) for offer in _offered(portal, subscription)]
+    plans = [] if fixed else [_plan(portal, offer) for offer in offered(portal, subscription)]
     return {
         "id": subscription["id"],
         "name": product_name(portal.store, price),
@@ -215,18 +142,9 @@ def _when(portal: Portal, subscription: Object) -> str:
         return "Waits for its first payment"
     planned = portal.store.find(subscription.get("_next_price") or "")
     if planned:
-        return f"Becomes {product_name(portal.store, planned)} on {day(_period_end(subscription))}"
+        return f"Becomes {product_name(portal.store, planned)} on {day(period_end(subscription))}"
     verb = "Trial ends on" if subscription["status"] == "trialing" else "Renews on"
-    return f"{verb} {day(_period_end(subscription))}"
-
-
-def _period_end(subscription: Object) -> int:
-    end: int = subscription["items"]["data"][0]["current_period_end"]
-    return end
-
-
-def _words(status: str) -> str:
-    return status.replace("_", " ")
+    return f"{verb} {day(period_end(subscription))}"
 
 
 def _saved(portal: Portal) -> str:
@@ -235,12 +153,8 @@ def _saved(portal: Portal) -> str:
     Checkout saves a card only for the subscription. The portal saves it for the customer too.
     """
     names = [(portal.customer.get("invoice_settings") or {}).get("default_payment_method")]
-    names += [subscription["default_payment_method"] for subscription in _live(portal)]
-    method = next((portal.store.find(name) for name in names if name), None)
-    if method is None:
-        return ""
-    details = method[method["type"]]
-    return f"{details.get('brand', 'bank account').capitalize()} ending in {details['last4']}"
+    names += [subscription["default_payment_method"] for subscription in portal.live()]
+    return described(portal.store, next(filter(None, names), None))
 
 
 def _invoice(portal: Portal, invoice: Object) -> Object:
@@ -255,8 +169,11 @@ def _invoice(portal: Portal, invoice: Object) -> Object:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    ("GET", "/p/session/<id>", _show),
-    ("POST", "/p/session/<id>/subscriptions/<subscription>/plan", _changing(_change_plan)),
-    ("POST", "/p/session/<id>/subscriptions/<subscription>/cancel", _changing(_cancel)),
-    ("POST", "/p/session/<id>/payment_method", _changing(_save_card)),
+    ("GET", "/p/session/<id>", _at(_show)),
+    ("GET", "/p/session/<id>/subscriptions/<subscription>/plan", _at(ask_plan)),
+    ("POST", "/p/session/<id>/subscriptions/<subscription>/plan", _doing(change_plan, "plan")),
+    ("GET", "/p/session/<id>/subscriptions/<subscription>/cancel", _at(ask_cancel)),
+    ("POST", "/p/session/<id>/subscriptions/<subscription>/cancel", _doing(cancel, "cancel")),
+    ("GET", "/p/session/<id>/payment_method", _at(_back)),
+    ("POST", "/p/session/<id>/payment_method", _doing(save_method, "method")),
 )

@@ -14,7 +14,7 @@ from local.stripe.pages import checkout as pages_checkout
 from local.stripe.pages import links as pages_links
 from local.stripe.pages import pay as pages_pay
 from local.stripe.pages import portal as pages_portal
-from local.stripe.pages.components import Visit
+from local.stripe.pages.components import Visit, way_back
 from local.web import page, static
 
 _ROUTES: Final = (*pages_checkout.ROUTES, *pages_links.ROUTES, *pages_portal.ROUTES, *pages_pay.ROUTES)
@@ -30,9 +30,9 @@ class Pages:
         try:
             return self._answer(request)
         except ApiError as error:
-            return _problem(error.status, str(error))
+            return self._problem(request, error.status, str(error))
         except HTTPException as error:
-            return _problem(error.code or 500, error.description or error.name)
+            return self._problem(request, error.code or 500, error.description or error.name)
 
     def _answer(self, request: Request) -> Response:
         if request.path.startswith("/static/"):
@@ -42,14 +42,16 @@ class Pages:
             answer: Response = act(Visit(self._account.store, request), **found)
             return answer
 
+    def _problem(self, request: Request, status: int, text: str) -> Response:
+        title = "That did not work"
+        if status == HTTPStatus.NOT_FOUND:
+            title, text = "Nothing is here", "No page has this address. Was it cut short?"
+        with self._account.lock:
+            back = way_back(Visit(self._account.store, request))
+        return page("missing.html", status, title=title, text=text, back=back)
+
 
 @cache
 def _map() -> Map:
     rules = [Rule(path, methods=[method], endpoint=act) for method, path, act in _ROUTES]
     return Map(rules, strict_slashes=False, merge_slashes=False)
-
-
-def _problem(status: int, text: str) -> Response:
-    if status == HTTPStatus.NOT_FOUND:
-        return page("missing.html", status, title="Nothing is here", text="No page has this address. Was it cut short?")
-    return page("missing.html", status, title="That did not work", text=text)
