@@ -11,7 +11,7 @@ import pytest
 
 from tests.torture import quarter
 
-HISTORIES = 40
+HISTORIES = 25
 SEEDS = (20261123, 20261125)  # the same histories in every run; `make torture` looks for new ones
 
 pytestmark = [

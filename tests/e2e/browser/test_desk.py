@@ -1,7 +1,5 @@
 """Checks in a real browser that the console answers where the click was, offers what can be done, and stays small."""
 
-from typing import Literal
-
 import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -143,11 +141,10 @@ def test_everything_begins_again(page: Page, stack: Stack) -> None:
     badge(page, "anew", "ACTIVE")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_in_the_way_of_a_reader(browser: Browser, stack: Stack, scheme: Literal["light", "dark"]) -> None:
+def test_nothing_is_in_the_way_of_a_reader(browser: Browser, stack: Stack) -> None:
     """axe finds nothing on the console and on Stripe's pages, and no page is wider than a window of any width."""
-    tenant = scheme.ljust(64, "t")  # the longest id
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    tenant = "t" * 64  # the longest id
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(stack.api_url)
     page.locator("#new-tenant-id").fill(tenant)

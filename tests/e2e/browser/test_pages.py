@@ -5,7 +5,6 @@ What they say is tested in `tests/contract/test_stripe_pages.py`.
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -27,10 +26,9 @@ def shop(stripe_server: tuple[Account, str]) -> Shop:
     return Shop(*stripe_server)
 
 
-@pytest.fixture(params=["light", "dark"])
-def reader(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    scheme: Literal["light", "dark"] = request.param
-    context = browser.new_context(color_scheme=scheme)
+@pytest.fixture
+def reader(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
     yield context.new_page()
     context.close()
 
