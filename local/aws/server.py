@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import requests
+from moto.dynamodbstreams.models import dynamodbstreams_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _INVOCATION = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 _ACCESS_KEY = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/")
 _UNKNOWN_KEY = {"__type": "UnrecognizedClientException", "message": "The security token included is invalid."}
+ITERATORS = 20  # of streams, the newest that moto keeps
 _PASSED_ON = ("content-type", "x-amzn-requestid", "x-amz-crc32")
 
 
@@ -55,7 +57,9 @@ class Aws:
         if environ.get("HTTP_X_AMZ_TARGET") == "AWSEvents.PutEvents":
             self._listen(environ)
         with self._lock:
-            return list(self._moto(environ, _without_cors(start_response)))
+            answer = list(self._moto(environ, _without_cors(start_response)))
+            _forget_iterators()
+        return answer
 
     def forget(self) -> None:
         """Makes moto begin anew: it keeps its state in this process, for all stacks."""
@@ -79,6 +83,14 @@ class Aws:
         answer = requests.post(self._dynamodb_url, request.get_data(), headers=headers, timeout=UNHURRIED_SECONDS)
         passed = {n: v for n, v in answer.headers.items() if n.lower() in _PASSED_ON}
         return Response(answer.content, answer.status_code, passed)
+
+
+def _forget_iterators() -> None:
+    """Moto keeps every iterator for ever, and with it the table as it was before a transaction that failed."""
+    for backend in (backend for regions in dynamodbstreams_backends.values() for backend in regions.values()):
+        kept = backend.shard_iterators
+        for iterator in list(kept)[:-ITERATORS]:
+            del kept[iterator]
 
 
 def _without_cors(start_response: "StartResponse") -> "StartResponse":

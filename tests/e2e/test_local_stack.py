@@ -10,10 +10,12 @@ import jwt
 import pytest
 import requests
 from botocore.exceptions import ClientError
+from moto.dynamodbstreams.models import dynamodbstreams_backends
 
 from local import template, tokens
 from local.aws.clients import AwsAccess
 from local.aws.runtime import FunctionError, Runtime
+from local.aws.server import ITERATORS
 from local.aws.stream import StreamPoller
 from local.stack import FREE, Stack
 
@@ -231,3 +233,17 @@ def test_the_stream_shows_no_write_of_a_failed_transaction_and_skips_none(stack:
 
 def key(partition: str) -> dict[str, Any]:
     return {"PK": {"S": partition}, "SK": {"S": "NOTE"}}
+
+
+def test_what_moto_keeps_does_not_grow(stack: Stack) -> None:
+    """With each iterator of a stream it would keep the table as it was before a transaction that failed."""
+    asked = ITERATORS + 5
+    streams = stack.aws.streams()
+    [found] = streams.list_streams(TableName=template.TABLE_NAME)["Streams"]
+    [shard] = streams.describe_stream(StreamArn=found["StreamArn"])["StreamDescription"]["Shards"]
+    for _ in range(asked):
+        streams.get_shard_iterator(
+            StreamArn=found["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )
+    kept = [len(b.shard_iterators) for regions in dynamodbstreams_backends.values() for b in regions.values()]
+    assert sum(kept) == ITERATORS
