@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import requests
+from moto.core.model_instances import reset_model_data
 from moto.dynamodbstreams.models import dynamodbstreams_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -58,7 +59,7 @@ class Aws:
             self._listen(environ)
         with self._lock:
             answer = list(self._moto(environ, _without_cors(start_response)))
-            _forget_iterators()
+            _forget_copies()
         return answer
 
     def forget(self) -> None:
@@ -85,8 +86,11 @@ class Aws:
         return Response(answer.content, answer.status_code, passed)
 
 
-def _forget_iterators() -> None:
-    """Moto keeps every iterator for ever, and with it the table as it was before a transaction that failed."""
+def _forget_copies() -> None:
+    """Moto copies the table for each transaction, and keeps all copies: as objects that its dashboard could show, and,
+    if the transaction failed, by the iterators of the stream.
+    """
+    reset_model_data()
     for backend in (backend for regions in dynamodbstreams_backends.values() for backend in regions.values()):
         kept = backend.shard_iterators
         for iterator in list(kept)[:-ITERATORS]:
