@@ -45,6 +45,7 @@ class Life(Buying, Living, Money, Customers, Callers):
         self.themes = themes
         self.linked, self.elsewhere = set(), set()
         self.seen = 0
+        self.listed_since = 0
         self.undelivered, self.delivered, self.answers = [], [], []
         self.ignored = set()
         self.used = Counter()

@@ -82,3 +82,33 @@ def test_a_later_invoice_that_is_paid_settles_no_checkout(world: World, first: t
     tenant = world.tenant()
     assert tenant
     assert tenant.status is TenantStatus.PENDING
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_first_invoice_came_before_its_subscription(world: World, order: int) -> None:
+    """It was paid elsewhere, and the subscription's first event that is seen names a later invoice: the money came."""
+    made, store = begun(world), world.stripe.store
+    world.deliver_new()
+    with suppress(ApiError):
+        checkout.complete_checkout(store, made, "pm_card_chargeDeclined")
+    [invoice] = store.all("invoice")
+    collecting.pay_invoice(store, invoice, "pm_card_visa")
+    [subscription] = store.all("subscription")
+    periods.renew(store, subscription, "pm_card_chargeDeclined")
+    events = world.new_events()
+    paid = next(e for e in events if e["type"] == "invoice.paid")
+    renewed = [e for e in events if e["type"] == "customer.subscription.updated"][-1]
+    before = world.tenant()
+    for event in [paid, renewed][::order]:
+        assert world.deliver(event).status == 200
+        found = world.tenant()
+        assert before
+        assert found
+        # Whoever has read the tenant for the other event at this moment must read again.
+        assert found.revision == before.revision + 1
+        before = found
+    [recorded] = world.subscriptions()
+    assert recorded.checkout_payment is CheckoutPayment.SETTLED
+    tenant = world.tenant()
+    assert tenant
+    assert tenant.status is TenantStatus.ACTIVE

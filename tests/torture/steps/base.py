@@ -120,6 +120,7 @@ class Steps(RuleBasedStateMachine):
     linked: set[str]
     elsewhere: set[str]
     seen: int
+    listed_since: int  # Stripe's time: what is older, no run lists any more
     undelivered: list[Object]
     delivered: list[Object]
     own: dict[str, Own]

@@ -92,7 +92,9 @@ class Platform(Steps):
         with patch.object(lists, "KEPT_DAYS", NEVER_KEPT if way == "objects" else lists.KEPT_DAYS):
             self.collect()
             self.together([Task(self._reconcile, one) for one in broken], chance, deliveries=number)
-        kept = self.store.now() - lists.KEPT_DAYS * DAY
+        if way == "objects":  # a later run takes what is older for seen
+            self.listed_since = self.store.now()
+        kept = max(self.store.now() - lists.KEPT_DAYS * DAY, self.listed_since)
         if ends and way != "objects" and all(event["created"] >= kept for event in self.undelivered):
             self._reconcile_to_the_end()  # it may have begun before the last events
             self._reconcile_to_the_end()

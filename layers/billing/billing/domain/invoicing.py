@@ -19,12 +19,17 @@ _BECOMES_OVERDUE: Final = frozenset({InvoiceStatus.PENDING, InvoiceStatus.PARTIA
 MAX_AMOUNT: Final = 99_999_999
 
 
-def bills_first_period(invoice: Invoice) -> bool:
-    """Whether it may be the first invoice of a subscription. An item of an earlier version does not say.
+def is_first(invoice: Invoice) -> bool:
+    """Whether it is the first invoice of a subscription.
 
     https://docs.stripe.com/api/invoices/object#invoice_object-billing_reason
     """
-    return invoice.billing_reason in (None, "subscription_create")
+    return invoice.billing_reason == "subscription_create"
+
+
+def bills_first_period(invoice: Invoice) -> bool:
+    """Whether it may be the first invoice of a subscription. An item of an earlier version does not say."""
+    return invoice.billing_reason is None or is_first(invoice)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from billing.domain.order import Payload
 from billing.observability import logger
 from billing.replica import payloads
 from billing.replica.account import Account, References, references
+from billing.replica.reading import text
 
 type _Found = Mapping[Key, items.Item]
 
@@ -50,7 +51,22 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
     if not referred.changes_subscriptions:
         return account
     # After the tenant, never together with it: see Table.subscriptions.
-    return replace(account, subscriptions={s.stripe_subscription_id: s for s in table.subscriptions(owner)})
+    account = replace(account, subscriptions={s.stripe_subscription_id: s for s in table.subscriptions(owner)})
+    return _with_first_invoice(table, account, stripe_object)
+
+
+def _with_first_invoice(table: Table, account: Account, stripe_object: Payload) -> Account:
+    """The account with the first invoice of a subscription that is seen for the first time and may wait for its money.
+
+    Its payload names only its latest invoice. The invoice's own event may have come long before.
+    """
+    if payloads.checkout_attempt(stripe_object) is None or stripe_object["object"] != "subscription":
+        return account
+    subscription_id = text(stripe_object, "id")
+    if subscription_id in account.subscriptions:
+        return account
+    first = table.first_invoices(account.tenant.tenant_id, subscription_id)
+    return replace(account, invoices={**account.invoices, **{one.invoice_id: one for one in first}})
 
 
 def with_references_of(table: Table, account: Account, subscription: Payload) -> Account:

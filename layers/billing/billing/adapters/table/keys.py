@@ -53,6 +53,11 @@ def subscriptions(tenant_id: str) -> Key:
     return subscription(tenant_id, "")
 
 
+def invoices(tenant_id: str) -> Key:
+    """The partition, and the beginning of the sort keys."""
+    return invoice(tenant_id, "")
+
+
 def invoice(tenant_id: str, invoice_id: str) -> Key:
     return of(Identity(Kind.INVOICE, invoice_id, tenant_id))
 

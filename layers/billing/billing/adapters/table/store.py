@@ -11,6 +11,7 @@ from billing.adapters.table.keys import Key
 from billing.adapters.table.pages import Pages
 from billing.domain import due, tenancy
 from billing.domain.entities import Entity, Invoice, Plan, Subscription, Tenant
+from billing.domain.invoicing import is_first
 from billing.domain.records import OPEN, RETENTION_SECONDS, Record
 from billing.domain.writes import OwnInvoiceId, Pointer, StripeId, Unchanged
 from billing.errors import Contention, RecordDone, RevisionConflict
@@ -91,15 +92,12 @@ class Table:
         Call it after the tenant was read, never before. Every change of a subscription also writes its tenant. So if a
         write on the tenant's revision succeeds, this list was complete and current.
         """
-        partition, prefix = keys.subscriptions(tenant_id)
-        query = {
-            "TableName": self.name,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "PK = :pk AND begins_with(SK, :sk)",
-            "ExpressionAttributeValues": items.dump({":pk": partition, ":sk": prefix}),
-        }
-        pages = self._pages("query", query)
-        return [items.entity(Subscription, item) for page in pages for item in page]
+        return [items.entity(Subscription, item) for item in self._beginning(keys.subscriptions(tenant_id))]
+
+    def first_invoices(self, tenant_id: str, subscription_id: str) -> list[Invoice]:
+        """The invoice of the first period of this subscription, if the table has it. Reads all of the tenant's."""
+        found = (items.entity(Invoice, item) for item in self._beginning(keys.invoices(tenant_id)))
+        return [one for one in found if one.stripe_subscription_id == subscription_id and is_first(one)]
 
     def due(self, shard: str, until: str) -> Iterator[Entity]:
         """What has been due in this shard of the index since `until` or longer, the longest first, as the table has it.
@@ -127,6 +125,17 @@ class Table:
             "ExpressionAttributeValues": items.dump({":tenant": keys.TENANT}),
         }
         for page in self._pages("scan", scan):
+            yield from page
+
+    def _beginning(self, keys: Key) -> Iterator[items.Item]:
+        """The items of a partition whose sort keys begin so."""
+        query = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "PK = :pk AND begins_with(SK, :sk)",
+            "ExpressionAttributeValues": items.dump({":pk": keys.PK, ":sk": keys.SK}),
+        }
+        for page in self._pages("query", query):
             yield from page
 
     def _pages(self, operation: str, asked: dict[str, Any]) -> Iterator[list[items.Item]]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from billing.domain import tenancy
 from billing.domain.entities import SCHEMA, Identity, Kind, Subscription, Tenant
-from billing.domain.invoicing import SETTLES_CHECKOUT, bills_first_period
+from billing.domain.invoicing import SETTLES_CHECKOUT, bills_first_period, is_first
 from billing.domain.order import Snapshot, Verdict
 from billing.domain.statuses import CheckoutPayment
 from billing.domain.writes import Pointer, StripeId, Unchanged
@@ -98,9 +98,12 @@ def _of_open_checkout(account: Account, new: Subscription, snapshot: Snapshot) -
 
 
 def _first_invoice(account: Account, new: Subscription, snapshot: Snapshot) -> str | None:
-    """A subscription names only its latest invoice. That is the first one, until the next period begins or a change is
-    billed. Then the checkout's own event says which one was the first.
+    """The one that the table has. Otherwise the subscription's latest invoice: that is the first one, until the next
+    period begins or a change is billed. Then the checkout's own event says which one was the first.
     """
+    for one in account.invoices.values():
+        if is_first(one) and one.stripe_subscription_id == new.stripe_subscription_id:
+            return one.invoice_id
     latest = id_in(snapshot.object, "latest_invoice")
     known = account.invoices.get(latest or "")
     other = known is not None and not bills_first_period(known)
