@@ -8,7 +8,7 @@ export SAM_CLI_TELEMETRY := 0
 
 # The names of the variables on make's command line, for commands that refuse what they do not know. The values are in
 # the environment: make puts them there, and process lists do not show them.
-GIVEN = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(name)'))
+GIVEN = $(foreach GIVEN_,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(GIVEN_))),'$(GIVEN_)'))
 
 .PHONY: help setup demo up token show sign advance weather fail scenario roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template docs lock wheels sbom build check clean
 

@@ -156,14 +156,14 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         (
             "Events: those that say “lost on the way” did not arrive, and Stripe does not send them again.",
             "The tenant: open “Stripe and the table, side by side”. What the lost events told is what differs.",
-            "Reconciliation: press “Compare with Stripe”. Its card names what it repaired; events say “brought in”.",
+            "Reconciliation: press “Compare with Stripe”. Its card counts what it missed; events say “brought in”.",
         ),
         _declined_renewal,
     ),
     "three-d-secure-renewal": Scenario(
         "3-D Secure at a renewal",
         "The tenant subscribes and pays. At the renewal its bank wants the customer to confirm the payment, and the "
-        "customer is not there.",
+        "customer is not there. (The period ends early: Stripe's time stands still.)",
         (
             "The tenant: its first button is “Confirm the payment of …”. It is ACTIVE, and its subscription past_due.",
             "The invoice: it has actionRequired, and is PENDING and not OVERDUE. Open it, and ask why.",
@@ -175,7 +175,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "failed-debit": Scenario(
         "A bank debit that fails after four days",
         "The tenant pays its first invoice by bank debit. Stripe calls the subscription active at once. After four "
-        "days the bank says no.",
+        "days the bank says no. Stripe's time moves on by these days, for all tenants.",
         (
             "The tenant: it is PENDING, and never was ACTIVE. Open it, and ask why its status is so.",
             "Announcements: nobody heard tenant.activated. payment.failed came when the bank said no.",
@@ -210,7 +210,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         "The tenant subscribes and pays, and not one of Stripe's events arrives.",
         (
             "The tenant: it has paid, and the table says PENDING. “Stripe and the table, side by side” has the rest.",
-            "Events: each says “lost on the way”, and has no record.",
+            "Events: each that is for the platform says “lost on the way”, and has no record.",
             "Reconciliation: press “Compare with Stripe”, and the tenant is ACTIVE.",
         ),
         _all_lost,

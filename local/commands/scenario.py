@@ -25,7 +25,7 @@ def main() -> None:
         print(*(f"  {known:24}{it.title}" for known, it in SCENARIOS.items()), sep="\n")
         return
     if name not in SCENARIOS:
-        raise SystemExit(f"There is no scenario {name}. There are {', '.join(SCENARIOS)}.")
+        raise SystemExit(f"There is no scenario {name}; `make scenario` says which there are.")
     said = _play(settings()["API_URL"], name, seed)
     it = SCENARIOS[name]
     print(f"{it.title}\n")

@@ -61,12 +61,15 @@ class Console:
         values["version"] = _version(live)
         values["now"] = view.stripe_now(self._stack)
         values["scenario"] = self._scenario(request)
+        if "scenario" in request.args and not values["scenario"]:
+            values["problem"] = "There is no such scenario, or its seed is no whole number from 1 to 999999."
         return web.page("console.html", stripe=self._stack.stripe and self._stack.stripe_base, **values)
 
     def _scenario(self, request: Request) -> dict[str, Any] | None:
         """The story that the address names, and whether it has been played here."""
         name, seed = request.args.get("scenario", ""), request.args.get("seed", "1")
-        if name not in scenarios.SCENARIOS or not seed.isdecimal() or not self._stack.stripe:
+        known = name in scenarios.SCENARIOS and seed.isdecimal() and 0 < int(seed) <= scenarios.SEEDS
+        if not known or not self._stack.stripe:
             return None
         played = scenarios.is_played(self._stack, name, int(seed))
         return {"name": name, "seed": int(seed), "played": played, "of": scenarios.SCENARIOS[name]}
@@ -87,7 +90,7 @@ class Console:
         held = view.held(self._table)
         values: dict[str, Any] = {"held": held, "asked": asked, "view": view, "server": self._stack.stripe}
         values["accounts"] = view.shown(held.accounts, asked)
-        values["timeline"] = view.timeline(self._stack, held.records, asked)
+        values["timeline"] = view.timeline(self._stack, held, asked)
         values |= {"requests": requests.newest(self._stack, held.records, asked), "told": requests}
         values["logs"] = os.path.relpath(self._stack.logs)
         values["reconciled"] = self._stack.runtimes["ReconcileStripeFunction"].last
@@ -112,7 +115,7 @@ class Console:
             case "sides":
                 found = self._sides.of_tenant(named)
             case "event":
-                found = next((r for r in view.rows(self._stack, view.held(self._table).records) if r.id == named), None)
+                found = next((r for r in view.rows(self._stack, view.held(self._table)) if r.id == named), None)
                 handled = self._stack.exchanges.of_event(named)
             case "request":
                 found = self._stack.exchanges.find(named)
@@ -146,7 +149,7 @@ class Console:
         name = request.path.removeprefix(_ACTION)
         if name == request.path or name not in self._actions:
             raise NotFound
-        said = self._actions.act(name, request.form.to_dict(), request.host_url)
+        said = self._actions.act(name, request.form.to_dict(), _here(request))
         if request.accept_mimetypes.best == "application/json":
             return Response(json.dumps(asdict(said)), content_type="application/json")
         return redirect(said.address, 303)
@@ -154,6 +157,12 @@ class Console:
     @cached_property
     def _actions(self) -> Actions:
         return Actions(self._stack)
+
+
+def _here(request: Request) -> str:
+    """The page of the console that the reader was on, with its filter and its story."""
+    before = request.referrer or ""
+    return before.partition("#")[0] if before.startswith(request.host_url) else request.host_url
 
 
 def _version(text: str) -> str:

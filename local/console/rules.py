@@ -34,7 +34,8 @@ _RULES: Final[Mapping[str, Mapping[str, str]]] = {
         "invoice of a subscription), PARTIALLY_PAID if a part has come, otherwise PENDING. PAID, VOID and "
         "UNCOLLECTIBLE are Stripe's, or follow from the payments of the platform's own invoice.",
         "actionRequired": "The customer must confirm the payment at its bank. The invoice is not overdue for that.",
-        "attemptCount": "The failed attempts to charge it. One that waits for the customer has not failed.",
+        "attemptCount": "How often it was tried to charge it. An attempt that waits for the customer counts when it is "
+        "over: paid, failed, or tried again by Stripe.",
         "amountRemaining": "What is still due. A payment counts once, however often its event comes.",
         "amountOverpaid": "What came beyond the amount due. It is recorded, and announced.",
         "nextAttempt": "When Stripe will try again. No event that we subscribe to tells each change of it.",

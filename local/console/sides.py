@@ -25,7 +25,8 @@ from local.stripe.server import LOOK
 type Item = dict[str, Any]  # of the table
 
 _STEPS: Final = 500  # of a tenant's history, the newest
-_HIDDEN: Final = items.BOOKKEEPING | items.OF_THE_TABLE | {"expiresAt"}
+# The history leaves out the addresses, too: Stripe makes them anew each time.
+_HIDDEN: Final = items.BOOKKEEPING | items.ADDRESSES | items.OF_THE_TABLE
 _AT_STRIPE: Final = {"SUBSCRIPTION": "subscription", "INVOICE": "invoice", "PAYMENT": "payment_intent"}
 _IDS: Final = {
     "SUBSCRIPTION": "stripeSubscriptionId",

@@ -43,10 +43,9 @@ class Filter:
         return self.tenant in tenant_id
 
     def takes(self, row: "Row") -> bool:
-        """An event that only Stripe knows names no tenant: what it is about may."""
-        told = row.record or {}
-        whose = self.tenant in (told.get("tenantId") or "") or self.tenant in str(row.event or "")
-        return whose and self.type in row.type and (not self.outcome or self.outcome == outcome(row))
+        """`type` may also be the whole id of one event."""
+        typed = self.type in row.type or self.type == row.id
+        return self.tenant in row.tenant and typed and (not self.outcome or self.outcome == outcome(row))
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,14 @@ class Row:
     """One event: Stripe's event, its deliveries, and our record of it.
 
     `event` is None if only the record is known: the console can read events only from the stand-in.
-    `ours` says whether the platform's endpoint is subscribed to the type.
+    `ours` says whether the platform's endpoint is subscribed to the type. `tenant` is empty if nobody can tell.
     """
 
     id: str
     type: str
     at: float
     object_id: str
+    tenant: str
     ours: bool
     event: StripeEvent | None
     deliveries: list[Delivery]
@@ -129,7 +129,7 @@ def shown(accounts: list[Account], asked: Filter) -> tuple[list[Account], int]:
     """The accounts that the page shows, and how many others the filter takes. Those that changed last are shown."""
     found = [account for account in accounts if asked.takes_tenant(account.tenant["tenantId"])]
     last = sorted(account.changed_at for account in found)[-TENANTS:]
-    recent = [account for account in found if account.changed_at in last][-TENANTS:]
+    recent = [account for account in found if account.changed_at in last][:TENANTS]
     return recent, len(found) - len(recent)
 
 
@@ -147,7 +147,7 @@ def _accounts(by_kind: Mapping[str, list[Item]], plans: Mapping[str, Item]) -> l
     for kind in ("SUBSCRIPTION", "INVOICE", "PAYMENT"):
         for item in sorted(by_kind.get(kind, []), key=_age, reverse=True):
             owned[item["tenantId"]][kind].append(item)
-    tenants = sorted(by_kind.get("TENANT", []), key=_age)
+    tenants = sorted(by_kind.get("TENANT", []), key=_age, reverse=True)
     return [Account(t, owned[t["tenantId"]], _plan(t, owned[t["tenantId"]]["SUBSCRIPTION"], plans)) for t in tenants]
 
 
@@ -168,23 +168,27 @@ def _plan(tenant: Item, subscriptions: Iterable[Item], plans: Mapping[str, Item]
 # -- the events
 
 
-def timeline(stack: Desk, records: Mapping[str, Item], asked: Filter) -> Timeline:
-    everything = rows(stack, records)
+def timeline(stack: Desk, held: Held, asked: Filter) -> Timeline:
+    everything = rows(stack, held)
     found = [row for row in everything if asked.takes(row)]
-    return Timeline(found[:NEWEST], len(found), len(everything), _sentence(everything, records.values()))
+    return Timeline(found[:NEWEST], len(found), len(everything), _sentence(everything, held.records.values()))
 
 
-def rows(stack: Desk, records: Mapping[str, Item]) -> list[Row]:
+def rows(stack: Desk, held: Held) -> list[Row]:
     """Stripe's events, and the records of events that the stand-in does not know, newest first.
 
     A person signed such an event by hand, or it comes from real Stripe.
     """
     events, log = _at_stripe(stack)
+    records, owners = held.records, _owners(held.accounts)
     sent: defaultdict[str, list[Delivery]] = defaultdict(list)
     for delivery in log:
         sent[delivery["event"]].append(delivery)
     known = {event["id"] for event in events}
-    found = [_row_of_event(event, sent[event["id"]], records.get(event["id"])) for event in events]
+    found = [
+        _row_of_event(event, _tenant(stack, event, owners), sent[event["id"]], records.get(event["id"]))
+        for event in events
+    ]
     found += [_row_of_record(record) for record in records.values() if record["eventId"] not in known]
     return sorted(found, key=lambda row: -row.at)
 
@@ -196,15 +200,43 @@ def _at_stripe(stack: Desk) -> tuple[list[StripeEvent], list[Delivery]]:
         return stack.stripe.store.all("event"), list(stack.stripe.webhooks.log)
 
 
-def _row_of_event(event: StripeEvent, deliveries: list[Delivery], record: Item | None) -> Row:
+def _owners(accounts: Iterable[Account]) -> dict[str, str]:
+    """Customer -> tenant, also of customers that were deleted."""
+    owners: dict[str, str] = {}
+    for account in accounts:
+        held = [account.tenant, *account.owned["SUBSCRIPTION"]]
+        customers = [item.get("stripeCustomerId", "") for item in held] + account.tenant.get("deletedCustomers", [])
+        owners |= dict.fromkeys(customers, account.tenant["tenantId"])
+    return owners
+
+
+def _tenant(stack: Desk, event: StripeEvent, owners: Mapping[str, str]) -> str:
+    """By the metadata or the customer of the event's object, or of what that object is about."""
+    about = event["data"]["object"]
+    named = (about.get("metadata") or {}).get("tenantId")
+    while not named:
+        customer = about["id"] if about["object"] == "customer" else about.get("customer")
+        if customer or stack.stripe is None:
+            return owners.get(customer or "", "")
+        other = next((about[name] for name in ("invoice", "charge", "payment_intent") if about.get(name)), "")
+        about = stack.stripe.store.find(other)
+        if about is None:
+            return ""
+        named = (about.get("metadata") or {}).get("tenantId")
+    return str(named)
+
+
+def _row_of_event(event: StripeEvent, tenant: str, deliveries: list[Delivery], record: Item | None) -> Row:
     object_id = event["data"]["object"].get("id", "")
     ours = event["type"] in EFFECTS
-    return Row(event["id"], event["type"], event["created"], object_id, ours, event, deliveries, record)
+    tenant = (record or {}).get("tenantId") or tenant
+    return Row(event["id"], event["type"], event["created"], object_id, tenant, ours, event, deliveries, record)
 
 
 def _row_of_record(record: Item) -> Row:
     at = seconds(record["stripeCreatedAt"])
-    return Row(record["eventId"], record["eventType"], at, record.get("objectId", ""), True, None, [], record)
+    whose = record.get("tenantId", "")
+    return Row(record["eventId"], record["eventType"], at, record.get("objectId", ""), whose, True, None, [], record)
 
 
 def _sentence(rows: list[Row], records: Iterable[Item]) -> str:
@@ -214,20 +246,20 @@ def _sentence(rows: list[Row], records: Iterable[Item]) -> str:
     ours = sum(row.ours for row in rows)
     counted = Counter(record["status"] for record in records)
     parts = [f"{counted[status]} {_WORDS.get(status, status.lower())}" for status in sorted(counted)]
-    parts += [f"{ours - counted.total()} not recorded"] if ours > counted.total() else []
+    parts += [f"{ours - counted.total()} with no record"] if ours > counted.total() else []
     whose = f", {ours} of them for the platform: {', '.join(parts)}" if ours else ", none of them for the platform yet"
     return f"{len(rows)} event{'s' if len(rows) > 1 else ''}{whose}."
 
 
 # What became of an event: the statuses of our record, and what can happen to it on the way.
 OUTCOMES: Final[Mapping[str, str]] = {
-    "PROCESSED": "applied",
-    "STALE": "said nothing new",
-    "IGNORED": "ignored",
-    "FAILED": "failed",
-    "RECEIVED": "begun",
-    "missing": "not recorded",
-    "found": "brought in by reconciliation",
+    "PROCESSED": "PROCESSED",
+    "STALE": "nothing new",
+    "IGNORED": "IGNORED",
+    "FAILED": "FAILED",
+    "RECEIVED": "RECEIVED",
+    "missing": "no record",
+    "found": "brought in",
     "other": "not subscribed",
 }
 
@@ -242,8 +274,13 @@ def outcome(row: Row) -> str:
 
 
 def was_brought_in(row: Row) -> bool:
-    """Whether the platform has the event although no delivery of it was accepted: it has fetched it from Stripe."""
-    return row.event is not None and not any(200 <= (one["status"] or 0) < 300 for one in row.deliveries)
+    """Whether the platform has the event although no delivery brought it: it has fetched it from Stripe."""
+    return row.event is not None and not any(_brought(one) for one in row.deliveries)
+
+
+def _brought(delivery: Delivery) -> bool:
+    """A delivery of an event that the platform had by then is answered as a duplicate."""
+    return 200 <= (delivery["status"] or 0) < 300 and '"duplicate": true' not in delivery["answer"]
 
 
 # -- texts

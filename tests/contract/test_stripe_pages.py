@@ -126,7 +126,10 @@ def test_a_payment_leads_back_to_this_machine_only(shop: Shop) -> None:
     assert back(get(page, return_url=APP)) == [APP], "without the secret nothing is here"
     assert back(get(page, **secret, return_url="https://evil.example/")) == []
     query = f"client_secret={intent['client_secret']}&return_url=http%3A%2F%2F127.0.0.1%3A8087%2F"
-    assert back(post(f"{page}?{query}", card="4000002760003184")) == [f"/pay/{intent['id']}?{query}"]
+    other = f"/pay/{intent['id']}?{query}&other=card"
+    assert back(post(f"{page}?{query}", card="4000002760003184")) == [other]
+    assert "Your bank asks" in get(f"{page}?{query}"), "a payment that waits goes on with the question"
+    assert "Card number" in get(shop.address + other)
     assert back(post(f"{page}/confirm?{query}", answer="yes")) == [APP]
 
 

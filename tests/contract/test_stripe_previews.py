@@ -93,7 +93,7 @@ def test_what_comes_on_the_next_invoice_is_shown(shop: Shop) -> None:
     remaining, unused, _ = (item["amount"] for item in shop.store.all("invoiceitem"))
     assert (remaining, unused) != (0, 0)
     sums = ("Remaining time · Pro", remaining), ("Unused time · Starter", unused)
-    total = ("Total on your next invoice", remaining + unused)
+    total = ("Added to your next invoice", remaining + unused)
     assert rows(shown) == [(text, money(amount, "usd")) for text, amount in (*sums, total)]
 
 

@@ -13,7 +13,7 @@ _ONE_OF: Final = {"lookup_keys": "lookup_key", "types": "type", "ids": "id"}
 
 def listed(kind: str, path: str, store: Store, form: Object, _: str) -> Object:
     """A page of the objects that match the filters, newest first."""
-    found = [obj for obj in store.all(kind) if is_kept(store, obj) and _passes(obj, form)]
+    found = [obj for obj in store.all(kind) if is_kept(store, obj) and "_unlisted" not in obj and _passes(obj, form)]
     if kind == "subscription" and "status" not in form:
         found = [obj for obj in found if obj["status"] != "canceled"]
     return paged(found, path, form)

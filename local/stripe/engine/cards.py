@@ -29,7 +29,7 @@ class Card(NamedTuple):
 
 
 def _asks(number: str, outcome: str = "action", then: str = "") -> Card:
-    label = "needs the customer's confirmation, and is then declined" if then else "needs the customer's confirmation"
+    label = "3-D Secure: needs the customer's confirmation" + (", and is then declined" if then else "")
     return Card(number, outcome, label, then=then)
 
 

@@ -16,6 +16,13 @@ from local.web import money, page
 type Route = tuple[str, str, Callable[..., Response]]
 
 FIRST_CARD: Final = "4242 4242 4242 4242"
+_COMMON: Final = (
+    "pm_card_visa",
+    "pm_card_chargeDeclined",
+    "pm_card_chargeDeclinedInsufficientFunds",
+    "pm_card_authenticationRequired",
+    "pm_card_chargeCustomerFail",
+)
 
 
 class Link(NamedTuple):
@@ -68,8 +75,9 @@ def entry(visit: Visit, address: str, **query: str) -> Object:
 
 
 def _cards() -> dict[str, str]:
-    """Number -> the effect of the card. Some cards have several names, but only one number."""
-    return {_spaced(card.number): card.label for name, card in CARDS.items() if name != BANK}
+    """Number -> the effect of the card, those that people look for first. Some cards have several names."""
+    cards = {name: CARDS[name] for name in _COMMON} | CARDS
+    return {_spaced(card.number): card.label for name, card in cards.items() if name != BANK}
 
 
 def _spaced(number: str) -> str:

@@ -27,6 +27,7 @@ from local.stripe.pages.components import (
 )
 from local.web import money, page
 
+_OTHER: Final = "other"  # in the query of a customer who wants to take another card
 _REFUSED: Final = "Your bank refused the payment."
 
 # -- invoices
@@ -108,7 +109,13 @@ def _due(invoice: Object) -> str:
 
 
 def _show(visit: Visit, id: str) -> Response:
-    return _state(visit, _intent(visit, id))
+    """A payment that waits for the customer goes on with the bank's question, as Stripe.js does without a new card.
+
+    https://docs.stripe.com/js/payment_intents/handle_next_action
+    """
+    intent = _intent(visit, id)
+    waits = intent["status"] == "requires_action" and not {_OTHER, "use"} & visit.request.args.keys()
+    return _asked(visit, intent) if waits else _state(visit, intent)
 
 
 def _pay(visit: Visit, id: str) -> Response:
@@ -122,9 +129,13 @@ def _pay(visit: Visit, id: str) -> Response:
     except ApiError as error:
         return _form(visit, intent, error.status, str(error))
     if intent["status"] == "requires_action":
-        text = f"Payment: {_amount(intent)}"
-        return confirmation(_address(visit, intent, "/confirm"), text, _address(visit, intent))
+        return _asked(visit, intent)
     return redirect(_address(visit, intent), 303)
+
+
+def _asked(visit: Visit, intent: Object) -> Response:
+    other = f"{_address(visit, intent)}&{_OTHER}=card"
+    return confirmation(_address(visit, intent, "/confirm"), f"Payment: {_amount(intent)}", other)
 
 
 def _confirm(visit: Visit, id: str) -> Response:
