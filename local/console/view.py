@@ -22,8 +22,8 @@ type Item = dict[str, Any]  # of the table
 type StripeEvent = dict[str, Any]
 type Delivery = dict[str, Any]  # an entry of the log of `local/stripe/webhooks.py`
 
-NEWEST: Final = 30  # events
-TENANTS: Final = 6
+NEWEST: Final = 20  # events
+TENANTS: Final = 4
 PAYABLE: Final = ("PENDING", "PARTIALLY_PAID", "OVERDUE")
 
 

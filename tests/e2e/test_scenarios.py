@@ -167,7 +167,7 @@ def test_the_command(stack: Stack) -> None:
     assert f"{stack.api_url}/?scenario=won-dispute&seed=9&tenant=won-dispute-9" in told
     assert statuses(stack, "won-dispute-9")["SUBSCRIPTION"] == ["active"]
     assert "is there already" in refused(stack.state, "scenario", NAME="won-dispute", SEED="9")
-    assert "There is no scenario x." in refused(stack.state, "scenario", NAME="x")
+    assert "There is no scenario x;" in refused(stack.state, "scenario", NAME="x")
     assert max(map(len, told.splitlines()[:-1])) <= 80
 
 

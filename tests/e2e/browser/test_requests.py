@@ -58,6 +58,7 @@ def test_no_secret_is_shown(page: Page, stack: Stack) -> None:
     opened = inside(row(page, "/invoices/inv-001/payment-intent").first)
     expect(opened).to_contain_text('"clientSecret": "•••"')
     assert hidden not in opened.inner_text()
+    page.locator("#filter-type").fill("payment_intent.created")
     event = page.locator("#timeline .rows > li").filter(has_text="payment_intent.created").filter(has_text=intent)
     opened = inside(event)
     expect(opened).to_contain_text(f'"id": "{intent}"')
