@@ -12,7 +12,7 @@ from local.template import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 DESCRIBED = re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE)
-CHECKING = {"up", "demo", "show", "advance", "weather", "fail", "roll-secret", "token", "sign"}
+CHECKING = {"up", "demo", "show", "advance", "weather", "fail", "scenario", "roll-secret", "token", "sign"}
 
 
 def make(*arguments: str, state: Path) -> "subprocess.CompletedProcess[str]":
@@ -48,7 +48,7 @@ def test_every_command_that_takes_variables_is_tested() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["show TENANT=550e8400", "advance", "weather", "fail STATUS=500", "roll-secret", "token"]
+    "target", ["show TENANT=550e8400", "advance", "weather", "fail STATUS=500", "scenario NAME=won-dispute", "roll-secret", "token"]
 )
 def test_without_a_stack_a_command_says_so(target: str, tmp_path: Path) -> None:
     done = make(*target.split(), state=tmp_path)
