@@ -5,7 +5,6 @@ It does the same as the button of the console. Without NAME it says which storie
 
 import sys
 import textwrap
-from urllib.parse import urlencode
 
 import requests
 
@@ -50,7 +49,7 @@ def _play(url: str, name: str, seed: int) -> str:
     said = answer.json()
     if said["problem"]:
         raise SystemExit(f"{said['problem']} {said['more']}".strip())
-    return f"{url}/?{urlencode({**form, 'tenant': tenant_of(name, seed)})}"
+    return f"{url}{said['go']}"
 
 
 if __name__ == "__main__":

@@ -173,18 +173,16 @@ class Sides:
         """The last write of each field."""
         newest, _ = self._table.page(pages.changes(tenant_id), _STEPS, None)
         mine = [one for one in newest if one["entity"] == kind and one["entityId"] == _entity_id(item)]
+        named = {one["eventId"]: keys.event(one["eventId"]) for one in mine if "eventId" in one}
+        records = self._table.read(named.values())
+        types = {event_id: records.get(key, {}).get("eventType", "event") for event_id, key in named.items()}
         found: dict[str, Step] = {}
-        for one in mine:
+        for one in reversed(mine):
+            event_id = one.get("eventId")
+            event = (event_id, types[event_id]) if event_id else None
             for name, change in one["changes"].items():
-                if name not in found:
-                    found[name] = Step(one["at"], one["revision"], change.get("from"), self._event(one.get("eventId")))
+                found[name] = Step(one["at"], one["revision"], change.get("from"), event)
         return found
-
-    def _event(self, event_id: str | None) -> tuple[str, str] | None:
-        if event_id is None:
-            return None
-        raw = self._table.client.get_item(TableName=template.TABLE_NAME, Key=items.dump(keys.event(event_id)._asdict()))
-        return event_id, items.load(raw["Item"])["eventType"] if "Item" in raw else "event"
 
 
 def _line(kind: str, name: str, item: Item, difference: Difference | None, step: Step | None) -> Line:

@@ -48,7 +48,16 @@ def test_every_command_that_takes_variables_is_tested() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["show TENANT=550e8400", "advance", "weather", "fail STATUS=500", "scenario NAME=won-dispute", "roll-secret", "token"]
+    "target",
+    [
+        "show TENANT=550e8400",
+        "advance",
+        "weather",
+        "fail STATUS=500",
+        "scenario NAME=won-dispute",
+        "roll-secret",
+        "token",
+    ],
 )
 def test_without_a_stack_a_command_says_so(target: str, tmp_path: Path) -> None:
     done = make(*target.split(), state=tmp_path)

@@ -127,13 +127,13 @@ class Table:
         for page in self._pages("scan", scan):
             yield from page
 
-    def _beginning(self, keys: Key) -> Iterator[items.Item]:
+    def _beginning(self, key: Key) -> Iterator[items.Item]:
         """The items of a partition whose sort keys begin so."""
         query = {
             "TableName": self.name,
             "ConsistentRead": True,
             "KeyConditionExpression": "PK = :pk AND begins_with(SK, :sk)",
-            "ExpressionAttributeValues": items.dump({":pk": keys.PK, ":sk": keys.SK}),
+            "ExpressionAttributeValues": items.dump({":pk": key.PK, ":sk": key.SK}),
         }
         for page in self._pages("query", query):
             yield from page
