@@ -16,12 +16,12 @@ ADDED = {kind.kind: {items.camel(name) for name in kind.added} for kind in (Subs
 
 
 def entities(world: World) -> list[items.Item]:
-    found = map(items.load, world.table.client.scan(TableName=world.table.name)["Items"])
+    found = map(items.load, world.dynamodb.scan(TableName=world.table.name)["Items"])
     return [item for item in found if item["PK"].startswith("TENANT#")]
 
 
 def put(world: World, item: items.Item) -> None:
-    world.table.client.put_item(TableName=world.table.name, Item=items.dump(item))
+    world.dynamodb.put_item(TableName=world.table.name, Item=items.dump(item))
 
 
 def as_before(item: items.Item) -> items.Item:

@@ -6,7 +6,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
 from billing import deadline, retry
-from billing.adapters import aws
+from billing.adapters.aws.boto import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -35,7 +35,7 @@ class Bus:
 
     def _put(self, entries: list[dict[str, Any]]) -> None:
         for _ in retry.rounds(_WAITS, reserve=deadline.RESERVE_SECONDS):
-            with aws.calling("EventBridge"):
+            with calling("EventBridge"):
                 answer = self._client.put_events(Entries=entries)  # type: ignore[arg-type]
             if not answer["FailedEntryCount"]:
                 return
