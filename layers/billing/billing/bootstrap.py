@@ -26,9 +26,14 @@ def settings() -> Settings:
     return Settings()
 
 
+def keys() -> credentials.Provider:
+    """Of the function's role. A program on an operator's machine replaces this function before its first use."""
+    return credentials.provider()
+
+
 @cache
 def table() -> Table:
-    return Table(JsonApi(DYNAMODB, credentials.provider(), _limits()), settings().table_name)
+    return Table(JsonApi(DYNAMODB, keys(), _limits()), settings().table_name)
 
 
 @cache
@@ -56,7 +61,7 @@ def background() -> "Background":
 
 @cache
 def secrets() -> SecretStore:
-    return SecretStore(JsonApi(SECRETS_MANAGER, credentials.provider(), _limits()), settings().stripe_secret_arn)
+    return SecretStore(JsonApi(SECRETS_MANAGER, keys(), _limits()), settings().stripe_secret_arn)
 
 
 def stripe() -> "StripeApi":
