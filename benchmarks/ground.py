@@ -76,7 +76,7 @@ def _serve(stack: ExitStack, calls: list[str]) -> str:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - as http.server names it
+        def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             stripes = "X-Amz-Target" not in self.headers
             if stripes:

@@ -49,11 +49,29 @@ def show(title: str, heads: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[n]) for row in table) for n in range(len(table[0]))]
     print(f"\n{title}\n")
     for number, row in enumerate(table):
-        print("| " + " | ".join(cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))) + " |")
+        print(
+            "| "
+            + " | ".join(
+                cell.rjust(width) if n else cell.ljust(width)
+                for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            + " |"
+        )
         if not number:
             print("|" + "|".join("-" * (width + 1) + ("-" if not n else ":") for n, width in enumerate(widths)) + "|")
 
 
 def machine() -> str:
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), platform.machine()) if Path("/proc/cpuinfo").exists() else platform.machine()
+    model = (
+        next(
+            (
+                line.split(":")[1].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if "model name" in line
+            ),
+            platform.machine(),
+        )
+        if Path("/proc/cpuinfo").exists()
+        else platform.machine()
+    )
     return f"{os.cpu_count()} cores, {model}, {platform.system()}, Python {platform.python_version()}"

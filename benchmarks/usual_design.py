@@ -48,7 +48,11 @@ def apply(*, stripe_event: dict[str, Any]) -> dict[str, Any]:
         Key=key,
         UpdateExpression="SET #status = :status, #object = :object, updatedAt = :at",
         ExpressionAttributeNames={"#status": "status", "#object": "object"},
-        ExpressionAttributeValues={":status": found.get("status"), ":object": found["id"], ":at": stripe_event["created"]},
+        ExpressionAttributeValues={
+            ":status": found.get("status"),
+            ":object": found["id"],
+            ":at": stripe_event["created"],
+        },
     )
     return {"applied": stripe_event["id"]}
 

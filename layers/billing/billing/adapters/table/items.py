@@ -107,6 +107,8 @@ def _parts[P: "DataclassInstance"](kind: type[P], values: list[Item]) -> tuple[P
 
 
 def _dumped(value: Any) -> Value:  # noqa: PLR0911 - one for each type
+    if type(value) is str:  # nearly all are
+        return {"S": value}
     match value:
         case str():
             return {"S": str(value)}

@@ -1,6 +1,6 @@
 """The one table: consistent reads, and transactions in which every item must have the revision that was read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import batched
 from typing import Any
 
@@ -87,12 +87,15 @@ class Table:
         plan_id: str | None = self.read([key]).get(key, {}).get("planId")
         return plan_id
 
-    def subscriptions(self, tenant_id: str) -> list[Subscription]:
-        """Every subscription of a tenant, also the ended ones.
+    def subscriptions(self, tenant_id: str, these: Collection[str] | None = None) -> list[Subscription]:
+        """Subscriptions of a tenant: those with the given ids, or every one, also the ended ones.
 
         Call it after the tenant was read, never before. Every change of a subscription also writes its tenant. So if a
-        write on the tenant's revision succeeds, this list was complete and current.
+        write on the tenant's revision succeeds, what was read is complete and current.
         """
+        if these is not None:
+            found = self.read(keys.subscription(tenant_id, one) for one in these)
+            return [items.entity(Subscription, item) for item in found.values()]
         return [items.entity(Subscription, item) for item in self._beginning(keys.subscriptions(tenant_id))]
 
     def first_invoices(self, tenant_id: str, subscription_id: str) -> list[Invoice]:
@@ -287,6 +290,8 @@ class Table:
             item |= {"revision": entity.revision + 1, "createdAt": entity.created_at or now, "updatedAt": now}
             if event_id:
                 item["eventId"] = event_id
+            if isinstance(entity, Tenant) and entity.knows_subscriptions:
+                item["listedAt"] = item["revision"]
             at = due.due_at(entity)
             if at:
                 item |= {"dueShard": due.shard_of(entity), "dueAt": at}
