@@ -31,7 +31,7 @@ class References:
     """The ids in a Stripe object: those that lead to its owner, and those of the entities that it may change.
 
     `changes_subscriptions`: the object may change one, and so the tenant. `asks_all`: and it does not say which, or an
-    ended one matters too.
+    ended one matters too. `writes_new`: the subscriptions that it names are written if they are new.
     """
 
     customer: str | None
@@ -42,6 +42,7 @@ class References:
     invoice_names_owner: bool = False
     changes_subscriptions: bool = False
     asks_all: bool = False
+    writes_new: bool = False
 
     @property
     def owners(self) -> list[StripeId]:
@@ -68,10 +69,12 @@ def references(stripe_object: Payload) -> References:
             waits = payloads.checkout_attempt(stripe_object) is not None  # perhaps for the money of its first invoice
             invoices = _present(id_in(stripe_object, "latest_invoice")) if waits else ()
             found = References(customer, payloads.prices_of(stripe_object), invoices=invoices)
-            return replace(found, subscriptions=(text(stripe_object, "id"),), changes_subscriptions=True)
+            named = (text(stripe_object, "id"),)
+            return replace(found, subscriptions=named, changes_subscriptions=True, writes_new=True)
         case "checkout.session":
             invoices, subscriptions = (_present(id_in(stripe_object, name)) for name in ("invoice", "subscription"))
-            return References(customer, invoices=invoices, subscriptions=subscriptions, changes_subscriptions=True)
+            found = References(customer, invoices=invoices, subscriptions=subscriptions)
+            return replace(found, changes_subscriptions=True, writes_new=True)
         # If the invoice is paid, by its payload or because Stripe says so when it is asked, it may settle a checkout.
         case "invoice":
             payments = payloads.invoice_intents(stripe_object)

@@ -62,13 +62,15 @@ def _subscriptions(
     """Those that the object names and those that can decide about the tenant, as they were when it was read or later.
 
     What was read together with the tenant may be older than it. The tenant's list has the revisions: what has another
-    one, or is not in the list, is read again.
+    one, or is not in the list, is read again. A new one that will be written is not: if it is there after all, the
+    write is refused.
     """
     if referred.asks_all or tenant.deleted_customers or not tenant.knows_subscriptions:
         return {s.stripe_subscription_id: s for s in table.subscriptions(tenant.tenant_id)}
     listed = {one.subscription_id: one.revision for one in tenant.subscriptions}
     certain = {name: one for name, one in read.items() if listed.get(name) == one.revision}
-    unread = {*listed, *referred.subscriptions} - certain.keys()
+    named = read.keys() if referred.writes_new else referred.subscriptions
+    unread = {*listed, *named} - certain.keys()
     if tenant.revision and unread:  # who has no record has no subscription
         certain |= {s.stripe_subscription_id: s for s in table.subscriptions(tenant.tenant_id, unread)}
     return certain
