@@ -9,7 +9,7 @@ import stripe
 
 from billing.adapters.table import items as table_items
 from billing.domain import entities
-from local.commands.account import account
+from local.account import account
 from local.console import rules
 from local.console.sides import Sides
 from local.scenarios import SCENARIOS
