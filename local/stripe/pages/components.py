@@ -91,7 +91,7 @@ def confirmation(visit: Visit, action: str, text: str, back: str, name: str = ""
 
     The card that the customer entered goes along: after a refusal it is in the form again.
     """
-    asked = {"action": action, "text": text, "name": name, "card": visit.field("card")}
+    asked: Object = {"action": action, "text": text, "name": name, "card": visit.field("card")}
     return page("confirm.html", back=Link(back, "Go back"), **asked)
 
 

@@ -26,6 +26,7 @@ def test_a_tenant_subscribes_and_the_console_follows(page: Page) -> None:
     expect(page.get_by_role("alert")).to_have_text("Your card was declined.")
     page.get_by_label("Card number").fill(GOOD)
     page.get_by_role("button", name="Subscribe").click()
+    expect(page.locator("#note")).to_contain_text("acme has subscribed.")
     badge(page, "acme", "ACTIVE")
     expect(page.locator("#timeline")).to_contain_text("checkout.session.completed")
     expect(page.locator("#status")).to_contain_text("processed")

@@ -127,6 +127,19 @@ def test_the_page_stays_small(page: Page, stack: Stack) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to time and weather")).to_be_focused()
+    page.locator("#filter-tenant").fill("many-")
+    pages, rows = page.get_by_role("navigation", name="Pages of events"), page.locator("#timeline .rows > li")
+    expect(pages).to_contain_text("1 to 18 of 520")
+    page.get_by_role("link", name="Older").click()
+    expect(pages).to_contain_text("19 to 36 of 520")
+    expect(rows.first).to_contain_text(f"many-{520 - 19}")
+    expect(page.locator("#filter-tenant")).to_have_value("many-")
+    with stack.stripe.lock:
+        store.emit("customer.created", made)
+    expect(pages).to_contain_text("20 to 37 of 521")
+    expect(rows.first).to_contain_text(f"many-{520 - 19}")
+    page.locator("#filter-type").fill("customer.")
+    expect(pages).to_contain_text("1 to 18 of 521")
 
 
 def test_everything_begins_again(page: Page, stack: Stack) -> None:

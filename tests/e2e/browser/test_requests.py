@@ -1,11 +1,14 @@
 """Checks in a real browser that requests and the functions' logs stand in the console, and no secret with them."""
 
 import re
+import time
+from pathlib import Path
 
 import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from local.aws.logs import Span
 from local.aws.runtime import Ended
 from local.stack import WEBHOOK_PATH, Stack
 from tests.e2e.browser.steps import CHROMIUM, accessible, badge, subscribe
@@ -106,7 +109,22 @@ def test_it_works_by_keyboard_and_without_a_script(page: Page, browser: Browser,
     row(plain, request_id).locator("summary").click()
     row(plain, request_id).get_by_role("link", name="Show it").click()
     expect(plain.locator(".log")).to_contain_text("refused")
+    expect(plain.get_by_role("heading", name="A request")).to_be_visible()
+    page.goto(plain.url)
+    accessible(page)
+    plain.get_by_role("link", name="Back to the console").click()
+    expect(row(plain, request_id)).to_be_visible()
     context.close()
+
+
+def test_a_process_that_died_has_the_last_word(page: Page, stack: Stack, tmp_path: Path) -> None:
+    log = tmp_path / "F.log"
+    log.write_text("ModuleNotFoundError: nothing\nwhsec_0123456789")
+    died = Ended(time.time(), error="crashed", function="DiesFunction", log=Span(log, 0, log.stat().st_size))
+    stack.exchanges.invoked({}, died)
+    opened = inside(row(page, "Dies"))
+    expect(opened).to_contain_text("The function failed: crashed.")
+    expect(opened.locator(".log")).to_have_text("ModuleNotFoundError: nothing\nwhsec_•••")
 
 
 def test_the_list_stays_small_whatever_is_asked(stack: Stack) -> None:

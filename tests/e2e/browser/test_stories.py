@@ -43,6 +43,9 @@ def test_why_a_field_is_so(page: Page) -> None:
     status.locator("summary").click()
     expect(status).to_contain_text("Before, it was PENDING")
     expect(status).to_contain_text("The rule: It follows from all subscriptions")
+    linked = page.locator("#tenant-asks-why .fields-of li", has_text="stripeCustomerId").first
+    linked.locator("summary").click()
+    expect(linked).to_contain_text("No event said so. In that second ran POST /stripe/checkout")
     status.get_by_role("link").click()
     expect(page.locator("#timeline .rows > li").first).to_be_visible()
 
