@@ -161,6 +161,10 @@ class Stack:
         """Whether the function gets everything that the table's stream holds now within `timeout` seconds."""
         return self.stream.wait_caught_up(timeout)
 
+    def wait_until_on_time(self, timeout: float) -> bool:
+        """Whether the functions that start by themselves have done so for Stripe's present time."""
+        return all(schedule.wait_caught_up(timeout) for schedule in self._schedules)
+
     # -- starting the parts
 
     def _start(self) -> None:
@@ -196,8 +200,9 @@ class Stack:
         self._running.callback(self.stream.close)
         self.stream.start()
         clock = self.stripe.clock if self.stripe else time.time
-        for name, every in (("ReconcileStripeFunction", HOUR), ("SweepDueItemsFunction", FIVE_MINUTES)):
-            schedule = Schedule(clock, runtimes[name], every)
+        every = {"ReconcileStripeFunction": HOUR, "SweepDueItemsFunction": FIVE_MINUTES}
+        self._schedules = [Schedule(clock, runtimes[name], seconds) for name, seconds in every.items()]
+        for schedule in self._schedules:
             self._running.callback(schedule.close)
             schedule.start()
         if self.stripe:

@@ -63,9 +63,12 @@ class Console:
         values["live"] = Markup(live)  # noqa: S704 - our own template made it and escaped its values
         values["version"] = _version(live)
         values["now"] = view.stripe_now(self._stack)
-        values["scenario"] = self._scenario(request)
-        if "scenario" in request.args and not values["scenario"]:
-            values["problem"] = "There is no such scenario, or its seed is no whole number from 1 to 999999."
+        values["scenario"] = None
+        if "scenario" in request.args:
+            try:
+                values["scenario"] = self._scenario(request)
+            except scenarios.NoStory as unknown:
+                values["problem"] = str(unknown)
         return web.page("console.html", stripe=self._stack.stripe and self._stack.stripe_base, **values)
 
     def _returned(self, request: Request) -> str:
@@ -75,14 +78,14 @@ class Console:
             return ""
         return f"{session['metadata'].get('tenantId', 'A tenant')} has subscribed."
 
-    def _scenario(self, request: Request) -> dict[str, Any] | None:
-        """The story that the address names, and whether it has been played here."""
-        name, seed = request.args.get("scenario", ""), request.args.get("seed", "1")
-        known = name in scenarios.SCENARIOS and seed.isdecimal() and 0 < int(seed) <= scenarios.SEEDS
-        if not known or not self._stack.stripe:
-            return None
-        played = scenarios.is_played(self._stack, name, int(seed))
-        return {"name": name, "seed": int(seed), "played": played, "of": scenarios.SCENARIOS[name]}
+    def _scenario(self, request: Request) -> dict[str, Any]:
+        """The story that the address names, and whether it has been played here. Raises `NoStory`."""
+        if not self._stack.stripe:
+            raise scenarios.NoStory("This stack uses another Stripe than the stand-in: no story can be played here.")
+        name = request.args["scenario"]
+        seed = scenarios.seed_of(name, request.args.get("seed", "1"))
+        played = scenarios.is_played(self._stack, name, seed)
+        return {"name": name, "seed": seed, "played": played, "of": scenarios.SCENARIOS[name]}
 
     def _live(self, request: Request) -> Response:
         """The part of the page that changes. A reader who already has this version gets 304.

@@ -168,7 +168,22 @@ def test_the_command(stack: Stack) -> None:
     assert statuses(stack, "won-dispute-9")["SUBSCRIPTION"] == ["active"]
     assert "is there already" in refused(stack.state, "scenario", NAME="won-dispute", SEED="9")
     assert "There is no scenario x;" in refused(stack.state, "scenario", NAME="x")
+    assert "needs NAME" in refused(stack.state, "scenario", SEED="5")
     assert max(map(len, told.splitlines()[:-1])) <= 80
+
+
+def test_a_reconciliation_that_was_due_before_repairs_no_story(stack: Stack) -> None:
+    assert stack.stripe
+    assert stack.wait_until_on_time(TIMEOUT)
+    stack.stripe.clock.move_to(stack.stripe.store.now() + 3600)
+    play(stack, "all-lost", "3")
+    reconcile = stack.runtimes["ReconcileStripeFunction"]
+    ran = reconcile.last
+    assert ran
+    assert not ran.error
+    checkout = next(one for one in stack.exchanges.newest_first() if one.who == "all-lost-3")
+    assert ran.at < checkout.at - checkout.seconds, "it ran while the story was played, or afterwards"
+    sees_that_nothing_came(stack, "all-lost-3")
 
 
 # -- both sides, and why
