@@ -46,6 +46,7 @@ from local.ports import free_port
 from local.running import SettingsFile
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
+from local.stripe_setup.expected import NAMED
 
 LOOPBACK: Final = "127.0.0.1"
 HOST_OF_CONTAINERS: Final = "host.docker.internal"
@@ -136,9 +137,13 @@ class Stack:
         """
         assert self.stripe, "roll the secrets of real Stripe in its dashboard"
         self.webhook_secret = self.stripe.webhooks.roll_secret()
-        self._put_secret(self.stripe.webhooks.secrets)
+        self._put_secret("webhook-secret", self.stripe.webhooks.secrets)
         if self._written:
             self.write_environment()
+
+    def name_portal(self, configuration: str) -> None:
+        """Names the portal's configuration in the secret, as `make stripe-setup` does."""
+        self._put_secret(NAMED, configuration)
 
     def reset(self) -> None:
         """Empties Stripe, the table and the lists of announcements and requests, and puts the first data in again."""
@@ -230,17 +235,17 @@ class Stack:
         self.aws.dynamodb().create_table(**template.table())
         self.aws.events().create_event_bus(Name=template.BUS_NAME)
         made = self.aws.secretsmanager().create_secret(Name=_SECRET_NAME)
-        self._put_secret([self.webhook_secret])
+        self._put_secret("webhook-secret", [self.webhook_secret])
         return made["ARN"]
 
-    def _put_secret(self, webhook_secrets: list[str]) -> None:
+    def _put_secret(self, name: str, value: str | list[str]) -> None:
         manager = self.aws.secretsmanager()
         try:
             kept = json.loads(manager.get_secret_value(SecretId=_SECRET_NAME)["SecretString"])
         except manager.exceptions.ResourceNotFoundException:  # the secret has no value yet
             kept = {}
-        value = json.dumps(kept | {"api-key": self.api_key, "webhook-secret": webhook_secrets})
-        manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
+        whole = json.dumps(kept | {"api-key": self.api_key, name: value})
+        manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=whole)
 
     def parameters(self) -> dict[str, str]:
         """The values of the template's parameters."""

@@ -75,7 +75,7 @@ def test_the_portal_changes_the_plan_and_cancels(page: Page, stack: Stack) -> No
     enterprise = plan.locator("option", has_text="Enterprise").get_attribute("value")
     plan.select_option(enterprise)
     page.get_by_role("button", name="Change plan").click()
-    expect(page.get_by_text("Added to your next invoice")).to_be_visible()
+    expect(page.get_by_text("Total due today")).to_be_visible()
     picture(page, "plan-change", 640)
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("status")).to_have_text("Your plan is now Enterprise.")

@@ -152,6 +152,7 @@ def test_everything_begins_again(page: Page, stack: Stack) -> None:
     expect(page.locator("#tenant-550e8400")).to_be_visible()
     subscribe(page, "anew")
     badge(page, "anew", "ACTIVE")
+    portal(page, stack, "anew")  # its configuration is there again
 
 
 def test_nothing_is_in_the_way_of_a_reader(browser: Browser, stack: Stack) -> None:
