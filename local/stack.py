@@ -9,24 +9,18 @@ Settings, usually from environment variables:
   own. They are separated by spaces or commas.
 """
 
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
-import struct
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-
-from werkzeug.serving import WSGIRequestHandler, make_server
+from typing import Final, Self
 
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.replica.effects import EFFECTS
@@ -41,14 +35,13 @@ from local.aws.schedule import FIVE_MINUTES, HOUR, Schedule
 from local.aws.server import Aws
 from local.aws.stream import StreamPoller
 from local.console.console import Console
-from local.guard import Guard
 from local.ports import free_port
 from local.running import SettingsFile
+from local.serving import LOOPBACK, Listener
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
 from local.stripe_setup.expected import NAMED
 
-LOOPBACK: Final = "127.0.0.1"
 HOST_OF_CONTAINERS: Final = "host.docker.internal"
 WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
 LOCAL_API_KEY: Final = "sk_test_local"
@@ -69,18 +62,6 @@ class Ports:
 
 
 FREE: Final = Ports(0, 0, 0)
-
-
-class Quiet(WSGIRequestHandler):
-    """Sends no Date header of its own. The stand-in sets it to Stripe's time, which may stand still or jump."""
-
-    protocol_version = "HTTP/1.1"
-
-    def send_response(self, code: int, message: str | None = None) -> None:
-        self.send_response_only(code, message)
-
-    def log_request(self, *_: object) -> None:
-        """Logs nothing, because each part keeps its own log."""
 
 
 class Stack:
@@ -104,6 +85,7 @@ class Stack:
         self.begin: Callable[[], object] = lambda: None  # puts the first data in
         self.exchanges = Exchanges()
         self._running = ExitStack()
+        self._listener = Listener(self._running)
         self._written = False
 
     def __enter__(self) -> Self:
@@ -181,7 +163,7 @@ class Stack:
         self.aws = self._start_aws()
         if not self.stripe_base:
             self.stripe = Account(self.api_key)
-            self.stripe_base = self._serve(StripeServer(self.stripe), self.ports.stripe, for_containers=True)
+            self.stripe_base = self._listener.serve(StripeServer(self.stripe), self.ports.stripe, for_containers=True)
             self.stripe.public_url = self.stripe_base
         self.secret_arn = self._create_resources()
         here = {
@@ -199,7 +181,7 @@ class Stack:
         cors = template.cors(self.parameters())
         self.gateway = Gateway(Api(functions, runtimes, cors), self.state, Console(self).answer)
         self.gateway.watchers.append(self.exchanges.exchanged)
-        self._serve(self.gateway, port, origins=cors.origins)
+        self._listener.serve(self.gateway, port, origins=cors.origins)
         self._moto.invoke = lambda name, event: self.runtimes[name].invoke(event)
         self.stream = StreamPoller(self.aws, runtimes["PublishBillingEventsFunction"])
         self._running.callback(self.stream.close)
@@ -227,7 +209,7 @@ class Stack:
         aws = Aws(credentials.access_key_id, url)
         self.announcements = aws.announcements
         self._moto = aws
-        serving = self._serve(aws, self.ports.aws, for_containers=True)
+        serving = self._listener.serve(aws, self.ports.aws, for_containers=True)
         self._running.callback(aws.forget)  # the next stack in this process begins with nothing
         return AwsAccess(serving, credentials)
 
@@ -258,29 +240,6 @@ class Stack:
             "PortalReturnUrl": self.api_url,
             "StripeSecretArn": self.secret_arn,
         }
-
-    def _serve(self, app: Any, port: int, *, for_containers: bool = False, origins: Collection[str] = ()) -> str:
-        """Serves on the loopback address, and on Docker's bridge if there is one and `for_containers` is set.
-
-        It never serves on all interfaces.
-        """
-        bridge = _bridge_address()
-        guarded = Guard(app, bridge or LOOPBACK, origins)
-        server = self._listen(guarded, LOOPBACK, port)
-        if for_containers and bridge:
-            self._listen(guarded, bridge, server)
-        return f"http://{LOOPBACK}:{server}"
-
-    def _listen(self, app: Any, host: str, port: int) -> int:
-        try:
-            server = make_server(host, port, app, threaded=True, request_handler=Quiet)
-        except SystemExit as refused:  # werkzeug raises this when the port is taken
-            raise OSError(f"port {port} is taken; choose others by API_PORT, STRIPE_PORT and AWS_PORT.") from refused
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        self._running.callback(server.server_close)
-        self._running.callback(server.shutdown)
-        return server.server_port
 
     # -- files for other programs
 
@@ -341,13 +300,3 @@ def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.chmod(0o600)  # also if the file was there before
     path.write_text(text)
-
-
-def _bridge_address(name: str = "docker0") -> str | None:
-    """The address of Docker's bridge on Linux. 0x8915 is SIOCGIFADDR."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            answer = fcntl.ioctl(probe.fileno(), 0x8915, struct.pack("256s", name.encode()))
-        except OSError:
-            return None
-    return socket.inet_ntoa(answer[20:24])
