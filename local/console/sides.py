@@ -16,7 +16,6 @@ from billing.errors import BillingError, StripeNotFound, Unresolved
 from billing.replica import sync
 from billing.replica.decide import Decider
 from billing.replica.sync import Difference
-from local import template
 from local.account import Item, account
 from local.aws.clients import TIME_LIMIT_FACTOR
 from local.console.rules import rule
@@ -103,7 +102,7 @@ class Sides:
 
     @cached_property
     def _table(self) -> Table:
-        return Table(self._stack.aws.dynamodb(), template.TABLE_NAME)
+        return self._stack.aws.table()
 
     @cached_property
     def _stripe(self) -> StripeApi:
