@@ -36,6 +36,14 @@ class Desk(Protocol):
     def token(self, tenant_id: str | None, scope: str = "") -> str:
         """A bearer token. If `tenant_id` is None, it is an operator's token; `scope` is then the admin scope."""
 
+    def name_portal(self, configuration: str) -> None:
+        """Names the configuration with which the functions open the portal, in Secrets Manager."""
+
+    def wait_until_on_time(self, timeout: float) -> bool:
+        """Whether the functions that start by themselves have done so for Stripe's present time, within `timeout`
+        seconds.
+        """
+
     def reset(self) -> None:
         """Everything is as it was after the start: no time has passed, and nobody has done anything."""
 

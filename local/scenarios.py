@@ -23,6 +23,10 @@ class NotPlayed(Exception):
     """The story could not be played to its end. The message says what went wrong."""
 
 
+class NoStory(Exception):
+    """There is no such story, or its seed is none. The message says which there are."""
+
+
 class Played(Exception):
     """This stack has the tenant of the story already."""
 
@@ -83,11 +87,22 @@ def play(stack: Desk, name: str, seed: int) -> str:
     if is_played(stack, name, seed):
         raise Played(f"The tenant {scene.tenant} is there already.")
     scene.control("weather")
+    if not stack.wait_until_on_time(_TIMEOUT):  # a reconciliation that is due would repair what the story breaks
+        raise NotPlayed("A function that the time has started still runs.")
     try:
         SCENARIOS[name].act(scene)
     finally:
         scene.control("weather")
     return scene.tenant
+
+
+def seed_of(name: str, seed: str) -> int:
+    """The seed of the story `name`. Raises `NoStory`."""
+    if name not in SCENARIOS:
+        raise NoStory(f"There is no such scenario: {name[:64]}. These are there: {', '.join(SCENARIOS)}.")
+    if not (seed.isdecimal() and 0 < int(seed) <= SEEDS):
+        raise NoStory(f"A seed is a whole number from 1 to {SEEDS}.")
+    return int(seed)
 
 
 def tenant_of(name: str, seed: int) -> str:
@@ -209,7 +224,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         (
             "The tenant: it has paid, and the table says PENDING. “Stripe and the table, side by side” has the rest.",
             "Events: each that is for the platform says “lost on the way”, and has no record.",
-            "Reconciliation: press “Compare with Stripe”, and the tenant is ACTIVE.",
+            "Reconciliation: press “Compare with Stripe”, and the tenant is ACTIVE. It also runs at each full hour.",
         ),
         _all_lost,
     ),

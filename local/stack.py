@@ -9,24 +9,18 @@ Settings, usually from environment variables:
   own. They are separated by spaces or commas.
 """
 
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
-import struct
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-
-from werkzeug.serving import WSGIRequestHandler, make_server
+from typing import Final, Self
 
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.replica.effects import EFFECTS
@@ -41,13 +35,13 @@ from local.aws.schedule import FIVE_MINUTES, HOUR, Schedule
 from local.aws.server import Aws
 from local.aws.stream import StreamPoller
 from local.console.console import Console
-from local.guard import Guard
 from local.ports import free_port
 from local.running import SettingsFile
+from local.serving import LOOPBACK, Listener
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
+from local.stripe_setup.expected import NAMED
 
-LOOPBACK: Final = "127.0.0.1"
 HOST_OF_CONTAINERS: Final = "host.docker.internal"
 WEBHOOK_PATH: Final = "/api/v1/billing/stripe/webhook"
 LOCAL_API_KEY: Final = "sk_test_local"
@@ -68,18 +62,6 @@ class Ports:
 
 
 FREE: Final = Ports(0, 0, 0)
-
-
-class Quiet(WSGIRequestHandler):
-    """Sends no Date header of its own. The stand-in sets it to Stripe's time, which may stand still or jump."""
-
-    protocol_version = "HTTP/1.1"
-
-    def send_response(self, code: int, message: str | None = None) -> None:
-        self.send_response_only(code, message)
-
-    def log_request(self, *_: object) -> None:
-        """Logs nothing, because each part keeps its own log."""
 
 
 class Stack:
@@ -103,6 +85,7 @@ class Stack:
         self.begin: Callable[[], object] = lambda: None  # puts the first data in
         self.exchanges = Exchanges()
         self._running = ExitStack()
+        self._listener = Listener(self._running)
         self._written = False
 
     def __enter__(self) -> Self:
@@ -136,9 +119,13 @@ class Stack:
         """
         assert self.stripe, "roll the secrets of real Stripe in its dashboard"
         self.webhook_secret = self.stripe.webhooks.roll_secret()
-        self._put_secret(self.stripe.webhooks.secrets)
+        self._put_secret("webhook-secret", self.stripe.webhooks.secrets)
         if self._written:
             self.write_environment()
+
+    def name_portal(self, configuration: str) -> None:
+        """Names the portal's configuration in the secret, as `make stripe-setup` does."""
+        self._put_secret(NAMED, configuration)
 
     def reset(self) -> None:
         """Empties Stripe, the table and the lists of announcements and requests, and puts the first data in again."""
@@ -161,6 +148,10 @@ class Stack:
         """Whether the function gets everything that the table's stream holds now within `timeout` seconds."""
         return self.stream.wait_caught_up(timeout)
 
+    def wait_until_on_time(self, timeout: float) -> bool:
+        """Whether the functions that start by themselves have done so for Stripe's present time."""
+        return all(schedule.wait_caught_up(timeout) for schedule in self._schedules)
+
     # -- starting the parts
 
     def _start(self) -> None:
@@ -172,7 +163,7 @@ class Stack:
         self.aws = self._start_aws()
         if not self.stripe_base:
             self.stripe = Account(self.api_key)
-            self.stripe_base = self._serve(StripeServer(self.stripe), self.ports.stripe, for_containers=True)
+            self.stripe_base = self._listener.serve(StripeServer(self.stripe), self.ports.stripe, for_containers=True)
             self.stripe.public_url = self.stripe_base
         self.secret_arn = self._create_resources()
         here = {
@@ -190,14 +181,15 @@ class Stack:
         cors = template.cors(self.parameters())
         self.gateway = Gateway(Api(functions, runtimes, cors), self.state, Console(self).answer)
         self.gateway.watchers.append(self.exchanges.exchanged)
-        self._serve(self.gateway, port, origins=cors.origins)
+        self._listener.serve(self.gateway, port, origins=cors.origins)
         self._moto.invoke = lambda name, event: self.runtimes[name].invoke(event)
         self.stream = StreamPoller(self.aws, runtimes["PublishBillingEventsFunction"])
         self._running.callback(self.stream.close)
         self.stream.start()
         clock = self.stripe.clock if self.stripe else time.time
-        for name, every in (("ReconcileStripeFunction", HOUR), ("SweepDueItemsFunction", FIVE_MINUTES)):
-            schedule = Schedule(clock, runtimes[name], every)
+        every = {"ReconcileStripeFunction": HOUR, "SweepDueItemsFunction": FIVE_MINUTES}
+        self._schedules = [Schedule(clock, runtimes[name], seconds) for name, seconds in every.items()]
+        for schedule in self._schedules:
             self._running.callback(schedule.close)
             schedule.start()
         if self.stripe:
@@ -217,7 +209,7 @@ class Stack:
         aws = Aws(credentials.access_key_id, url)
         self.announcements = aws.announcements
         self._moto = aws
-        serving = self._serve(aws, self.ports.aws, for_containers=True)
+        serving = self._listener.serve(aws, self.ports.aws, for_containers=True)
         self._running.callback(aws.forget)  # the next stack in this process begins with nothing
         return AwsAccess(serving, credentials)
 
@@ -225,17 +217,17 @@ class Stack:
         self.aws.dynamodb().create_table(**template.table())
         self.aws.events().create_event_bus(Name=template.BUS_NAME)
         made = self.aws.secretsmanager().create_secret(Name=_SECRET_NAME)
-        self._put_secret([self.webhook_secret])
+        self._put_secret("webhook-secret", [self.webhook_secret])
         return made["ARN"]
 
-    def _put_secret(self, webhook_secrets: list[str]) -> None:
+    def _put_secret(self, name: str, value: str | list[str]) -> None:
         manager = self.aws.secretsmanager()
         try:
             kept = json.loads(manager.get_secret_value(SecretId=_SECRET_NAME)["SecretString"])
         except manager.exceptions.ResourceNotFoundException:  # the secret has no value yet
             kept = {}
-        value = json.dumps(kept | {"api-key": self.api_key, "webhook-secret": webhook_secrets})
-        manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=value)
+        whole = json.dumps(kept | {"api-key": self.api_key, name: value})
+        manager.put_secret_value(SecretId=_SECRET_NAME, SecretString=whole)
 
     def parameters(self) -> dict[str, str]:
         """The values of the template's parameters."""
@@ -248,29 +240,6 @@ class Stack:
             "PortalReturnUrl": self.api_url,
             "StripeSecretArn": self.secret_arn,
         }
-
-    def _serve(self, app: Any, port: int, *, for_containers: bool = False, origins: Collection[str] = ()) -> str:
-        """Serves on the loopback address, and on Docker's bridge if there is one and `for_containers` is set.
-
-        It never serves on all interfaces.
-        """
-        bridge = _bridge_address()
-        guarded = Guard(app, bridge or LOOPBACK, origins)
-        server = self._listen(guarded, LOOPBACK, port)
-        if for_containers and bridge:
-            self._listen(guarded, bridge, server)
-        return f"http://{LOOPBACK}:{server}"
-
-    def _listen(self, app: Any, host: str, port: int) -> int:
-        try:
-            server = make_server(host, port, app, threaded=True, request_handler=Quiet)
-        except SystemExit as refused:  # werkzeug raises this when the port is taken
-            raise OSError(f"port {port} is taken; choose others by API_PORT, STRIPE_PORT and AWS_PORT.") from refused
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        self._running.callback(server.server_close)
-        self._running.callback(server.shutdown)
-        return server.server_port
 
     # -- files for other programs
 
@@ -331,13 +300,3 @@ def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.chmod(0o600)  # also if the file was there before
     path.write_text(text)
-
-
-def _bridge_address(name: str = "docker0") -> str | None:
-    """The address of Docker's bridge on Linux. 0x8915 is SIOCGIFADDR."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            answer = fcntl.ioctl(probe.fileno(), 0x8915, struct.pack("256s", name.encode()))
-        except OSError:
-            return None
-    return socket.inet_ntoa(answer[20:24])

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from werkzeug.serving import make_server
 
-from local.stack import Quiet
+from local.serving import Quiet
 from local.stripe.account import Account
 from local.stripe.server import StripeServer
 from tests import openapi

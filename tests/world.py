@@ -32,7 +32,7 @@ from local.aws.clients import TIME_LIMIT_FACTOR, Credentials
 from local.aws.gateway import http_event, routes
 from local.aws.worker import Context, load
 from local.commands.sign import delivery
-from local.stack import Quiet
+from local.serving import Quiet
 from local.stripe.account import Account
 from local.stripe.api.catalogue import recurring
 from local.stripe.controls import METHODS

@@ -15,6 +15,7 @@ from local.aws.gateway import Exchange
 from local.aws.logs import Span
 from local.aws.runtime import Ended
 from local.masks import masked
+from local.reading import json_object
 
 KEPT: Final = 500  # of each kind, so that many webhooks push no request of a person out
 _WEBHOOKS: Final = "StripeWebhookFunction"
@@ -62,7 +63,7 @@ class Exchanges:
         request, response, ended = exchange.request, exchange.response, exchange.ended
         # The gateway reads the body for a function only. A caller that it refuses may not even send one.
         body = request.get_data() if ended else b""
-        event = _event_id(body) if ended and ended.function == _WEBHOOKS else ""
+        event = str(json_object(body).get("id", "")) if ended and ended.function == _WEBHOOKS else ""
         self._keep(
             "webhook" if event else "request",
             at=time.time(),
@@ -124,11 +125,3 @@ def _text(text: str) -> str:
     """Cut before it is masked, because that takes time, and so late that no part of a cut secret is left."""
     hidden = masked(text[: 2 * _MOST])
     return hidden if len(hidden) <= _MOST else hidden[:_MOST] + "…"
-
-
-def _event_id(body: bytes) -> str:
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    return str(event.get("id", "")) if isinstance(event, dict) else ""

@@ -5,6 +5,7 @@ Stripe's time may jump.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +23,7 @@ class Schedule:
         self._clock = clock
         self._every = every
         self._function = function
-        self._last = self._now()
+        self._last = self._ran = self._now()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="schedule")
 
@@ -33,6 +34,13 @@ class Schedule:
         self._stopped.set()
         self._thread.join(timeout=10)
 
+    def wait_caught_up(self, timeout: float) -> bool:
+        """Whether the function has run for the present time within `timeout` seconds."""
+        until = time.monotonic() + timeout
+        while self._ran != self._now() and time.monotonic() < until and not self._stopped.is_set():
+            self._stopped.wait(_LOOK_SECONDS / 10)
+        return self._ran == self._now()
+
     def _now(self) -> int:
         return int(self._clock() // self._every)
 
@@ -42,6 +50,7 @@ class Schedule:
             if present != self._last:
                 self._last = present
                 self._start()
+                self._ran = present
 
     def _start(self) -> None:
         try:

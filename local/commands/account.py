@@ -1,43 +1,16 @@
-"""Reads the items of a tenant from the table, and says in words what they hold."""
+"""Says in words what a tenant's items hold."""
 
-from typing import Any, Final
+from typing import Final
 
 from rich.table import Table as Grid
 
-from billing.adapters.table import items
-from local import template
-from local.aws.clients import AwsAccess
+from local.account import Item, Items
 from local.web import money
 
-type Item = dict[str, Any]  # of the table
-type Items = dict[str, list[Item]]  # by kind, oldest first
-
-KINDS: Final = ("TENANT", "SUBSCRIPTION", "INVOICE", "PAYMENT")
 _SHORT: Final = 16
 
 _GOOD: Final = {"ACTIVE", "active", "PAID", "SUCCEEDED", "trialing"}
 _BAD: Final = {"OVERDUE", "FAILED", "past_due", "CANCELED", "canceled", "SUSPENDED"}
-
-
-def account(aws: AwsAccess, tenant_id: str) -> Items:
-    """All items of the tenant. Every kind is there."""
-    pages = (
-        aws.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=template.TABLE_NAME,
-            KeyConditionExpression="PK = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"TENANT#{tenant_id}"}},
-            ConsistentRead=True,
-        )
-    )
-    found: Items = {kind: [] for kind in KINDS}
-    for raw in (raw for page in pages for raw in page["Items"]):
-        item = items.load(raw)
-        found[item["SK"].split("#")[0]].append(item)
-    for group in found.values():
-        group.sort(key=lambda item: (item["createdAt"], item["SK"]))
-    return found
 
 
 def fields(kind: str, item: Item) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from local.commands.account import Item, Items, colored, fields, label
+from local.account import Item, Items
+from local.commands.account import colored, fields, label
 
 _COLUMN: Final = 34  # where the text of a change begins
 

@@ -4,6 +4,7 @@ These commands do the same as the buttons of the console. `local/stripe/controls
 """
 
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ _TIMEOUT_SECONDS: Final = 600  # to move the clock by ten years takes minutes
 _DAYS: Final = 3650
 _SECONDS: Final = 3600
 _MANY: Final = 1000
+_WIDTH: Final = 80  # columns
 
 
 def advance(given: Variables) -> str:
@@ -109,4 +111,4 @@ def _post(url: str, form: Mapping[str, object]) -> requests.Response:
 if __name__ == "__main__":
     command, *names = sys.argv[1:]
     act, takes = _COMMANDS[command]
-    print(act(Variables(command, takes, names)))
+    print(textwrap.fill(act(Variables(command, takes, names)), _WIDTH))

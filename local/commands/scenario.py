@@ -20,6 +20,8 @@ def main() -> None:
     given = Variables("scenario", "NAME SEED", sys.argv[1:])
     name, seed = given.text("NAME"), given.whole("SEED", 1, 1, SEEDS)
     if not name:
+        if given.text("SEED"):
+            raise SystemExit("scenario needs NAME with SEED; `make scenario` says which there are.")
         print("make scenario NAME=… plays one of these:\n")
         print(*(f"  {known:24}{it.title}" for known, it in SCENARIOS.items()), sep="\n")
         return

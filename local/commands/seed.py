@@ -15,11 +15,14 @@ from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
 from local import template
 from local.desk import Desk
+from local.stripe.api.account import create_configuration
 from local.stripe.engine.store import Store
+from local.stripe_setup.expected import Wish
 
 TENANT: Final = "550e8400"
 CUSTOMER: Final = "cus_abc123"
 INVOICE: Final = "inv-001"
+PORTAL: Final = "bpc_plans"
 PLANS: Final = {"plan-starter": ("Starter", 1900), "plan-pro": ("Pro", 4900), "plan-enterprise": ("Enterprise", 19900)}
 MONEY_DUE: Final[dict[str, Any]] = {
     "amount": 25000,
@@ -42,6 +45,8 @@ def seed(stack: Desk) -> str:
     for plan_id, (name, amount) in PLANS.items():
         price = _price(client, plan_id, name, amount)
         admin(stack, "PUT", f"/plans/{plan_id}", {"stripePriceId": price, "name": name})
+    if stack.stripe:
+        _set_up_portal(stack, stack.stripe.store)
     admin(stack, "POST", f"/tenants/{TENANT}/invoices", {"invoiceId": INVOICE, **MONEY_DUE})
     return f"tenant {TENANT} (customer {customer}), {', '.join(PLANS)}, invoice {INVOICE} (PENDING, 250.00 USD)"
 
@@ -68,6 +73,15 @@ def _bring_in_samples(store: Store) -> None:
         price.pop("_unlisted", None)
         name, _ = PLANS[price["lookup_key"]]
         price["product"] = store.create("product", name=name, active=True)["id"]
+
+
+def _set_up_portal(stack: Desk, store: Store) -> None:
+    """The portal offers the plans as `make stripe-setup PRICES=…` lets it in a deployment."""
+    prices = [price for price in store.all("price") if price["lookup_key"] in PLANS]
+    products = [{"product": price["product"], "prices": [price["id"]]} for price in prices]
+    wish = Wish(stack.api_url, live=False, products=products)
+    create_configuration(store, wish.configuration, id=PORTAL, is_default=False)
+    stack.name_portal(PORTAL)
 
 
 def _customer(stack: Desk, client: stripe.StripeClient) -> str:

@@ -5,8 +5,9 @@ import sys
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from local.account import account
 from local.aws.clients import AwsAccess, Credentials
-from local.commands.account import account, grid
+from local.commands.account import grid
 from local.commands.environment import settings
 from local.commands.variables import Variables
 

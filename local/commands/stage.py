@@ -9,7 +9,8 @@ from typing import Any, Final
 import requests
 from rich.console import Console
 
-from local.commands.account import Items, account, grid
+from local.account import Items, account
+from local.commands.account import grid
 from local.commands.changes import changes
 from local.commands.seed import TENANT
 from local.commands.words import counted

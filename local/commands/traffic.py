@@ -3,7 +3,6 @@
 A line has no query string, header or body, so it has no token and no secret.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from local.aws.gateway import Exchange
+from local.reading import json_object
 from local.stack import WEBHOOK_PATH, Stack
 from local.stripe.webhooks import USER_AGENT
 
@@ -35,7 +35,7 @@ def of_request(exchange: Exchange) -> Text:
     """Method, path, status, milliseconds, request id, tenant. A delivery of real Stripe looks like the stand-in's."""
     request, response = exchange.request, exchange.response
     if request.path == WEBHOOK_PATH:
-        event = _json(request.get_data(as_text=True))
+        event = json_object(request.get_data(as_text=True))
         answer = {"status": response.status_code, "answer": response.get_data(as_text=True), "attempt": 0}
         return of_delivery({"event": str(event.get("id", "")), "type": str(event.get("type", "?")), **answer})
     request_id, who = response.headers.get("Apigw-Requestid", ""), request.remote_user or ""
@@ -60,19 +60,10 @@ def _line(what: str, name: str, status: int | None, last: str) -> Text:
 
 def _result(answer: str) -> str:
     """What the platform made of an event: its record's status, or the problem, if the answer says it."""
-    body = _json(answer)
+    body = json_object(answer)
     if body.get("duplicate"):
         return "duplicate"
     return str(body.get("type", body.get("status", ""))).rsplit(":", 1)[-1]
-
-
-def _json(text: str) -> dict[str, Any]:
-    """An object; {} if the text is none."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _plain(text: str, most: int) -> str:

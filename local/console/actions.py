@@ -143,20 +143,17 @@ class Actions:
         return Said(note=f"{event_id} is being delivered again.", at=f"event-{event_id}")
 
     def _scenario(self, form: Form, here: str) -> Said:
-        name, seed = form.get("scenario", ""), form.get("seed") or "1"
-        if name not in scenarios.SCENARIOS:
-            raise Refused(
-                f"There is no such scenario: {name[:64]}.", f"These are there: {', '.join(scenarios.SCENARIOS)}"
-            )
-        if not (seed.isdecimal() and 0 < int(seed) <= scenarios.SEEDS):
-            raise Refused(f"A seed is a whole number from 1 to {scenarios.SEEDS}.")
+        name = form.get("scenario", "")
         try:
-            tenant = scenarios.play(self._stack, name, int(seed))
+            seed = scenarios.seed_of(name, form.get("seed") or "1")
+            tenant = scenarios.play(self._stack, name, seed)
+        except scenarios.NoStory as unknown:
+            raise Refused(str(unknown)) from unknown
         except scenarios.Played as there:
             raise Refused(f"{there} Choose another seed, or reset everything.") from there
         except scenarios.NotPlayed as error:
             raise Refused("The story could not be played to its end.", str(error)) from error
-        return Said(go=f"/?{urlencode({'scenario': name, 'seed': int(seed), 'tenant': tenant})}")
+        return Said(go=f"/?{urlencode({'scenario': name, 'seed': seed, 'tenant': tenant})}")
 
     def _roll_secret(self, form: Form, here: str) -> Said:
         self._stack.roll_webhook_secret()

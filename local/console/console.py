@@ -7,9 +7,11 @@ controls. It works without JavaScript. With JavaScript, the page updates itself,
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
@@ -18,7 +20,7 @@ from werkzeug.wrappers import Request, Response
 
 from local import scenarios, web
 from local.aws.exchanges import Seen
-from local.console import requests, view
+from local.console import events, requests, view
 from local.console.actions import Actions
 from local.console.sides import Sides
 from local.desk import Desk
@@ -57,22 +59,33 @@ class Console:
     def _page(self, request: Request) -> Response:
         live = self._state(request).get_data(as_text=True)
         values: dict[str, Any] = {name: request.args.get(name, "")[:600] for name in ("problem", "note", "more")}
+        values["note"] = self._returned(request) or values["note"]
         values["live"] = Markup(live)  # noqa: S704 - our own template made it and escaped its values
         values["version"] = _version(live)
         values["now"] = view.stripe_now(self._stack)
-        values["scenario"] = self._scenario(request)
-        if "scenario" in request.args and not values["scenario"]:
-            values["problem"] = "There is no such scenario, or its seed is no whole number from 1 to 999999."
+        values["scenario"] = None
+        if "scenario" in request.args:
+            try:
+                values["scenario"] = self._scenario(request)
+            except scenarios.NoStory as unknown:
+                values["problem"] = str(unknown)
         return web.page("console.html", stripe=self._stack.stripe and self._stack.stripe_base, **values)
 
-    def _scenario(self, request: Request) -> dict[str, Any] | None:
-        """The story that the address names, and whether it has been played here."""
-        name, seed = request.args.get("scenario", ""), request.args.get("seed", "1")
-        known = name in scenarios.SCENARIOS and seed.isdecimal() and 0 < int(seed) <= scenarios.SEEDS
-        if not known or not self._stack.stripe:
-            return None
-        played = scenarios.is_played(self._stack, name, int(seed))
-        return {"name": name, "seed": int(seed), "played": played, "of": scenarios.SCENARIOS[name]}
+    def _returned(self, request: Request) -> str:
+        """Who comes back from the checkout that the address names; empty if the stand-in does not know it."""
+        session = self._stack.stripe and self._stack.stripe.store.find(request.args.get("session", ""))
+        if not session or session["object"] != "checkout.session" or session["status"] != "complete":
+            return ""
+        return f"{session['metadata'].get('tenantId', 'A tenant')} has subscribed."
+
+    def _scenario(self, request: Request) -> dict[str, Any]:
+        """The story that the address names, and whether it has been played here. Raises `NoStory`."""
+        if not self._stack.stripe:
+            raise scenarios.NoStory("This stack uses another Stripe than the stand-in: no story can be played here.")
+        name = request.args["scenario"]
+        seed = scenarios.seed_of(name, request.args.get("seed", "1"))
+        played = scenarios.is_played(self._stack, name, seed)
+        return {"name": name, "seed": seed, "played": played, "of": scenarios.SCENARIOS[name]}
 
     def _live(self, request: Request) -> Response:
         """The part of the page that changes. A reader who already has this version gets 304.
@@ -88,9 +101,10 @@ class Console:
         """What the page shows of the table and of Stripe, without the JSON that the reader may open."""
         asked = view.Filter.of(request.args)
         held = view.held(self._table)
-        values: dict[str, Any] = {"held": held, "asked": asked, "view": view, "server": self._stack.stripe}
+        values: dict[str, Any] = {"held": held, "asked": asked, "view": view, "events": events}
+        values["server"] = self._stack.stripe
         values["accounts"] = view.shown(held.accounts, asked)
-        values["timeline"] = view.timeline(self._stack, held, asked)
+        values |= {"timeline": events.timeline(self._stack, held, asked), "before": partial(_address, request.args)}
         values |= {"requests": requests.newest(self._stack, held.records, asked), "told": requests}
         values["logs"] = os.path.relpath(self._stack.logs)
         values["reconciled"] = self._stack.runtimes["ReconcileStripeFunction"].last
@@ -115,7 +129,7 @@ class Console:
             case "sides":
                 found = self._sides.of_tenant(named)
             case "event":
-                found = next((r for r in view.rows(self._stack, view.held(self._table)) if r.id == named), None)
+                found = next((r for r in events.rows(self._stack, view.held(self._table)) if r.id == named), None)
                 handled = self._stack.exchanges.of_event(named)
             case "request":
                 found = self._stack.exchanges.find(named)
@@ -128,11 +142,14 @@ class Console:
             raise NotFound
         values: dict[str, Any] = {
             "log": requests.log(handled),
+            "stderr": requests.stderr(handled),
+            "at_work": partial(requests.at_work, self._stack),
             "logs": os.path.relpath(self._stack.logs),
             "told": requests,
             "side": side,
+            "named": named,
         }
-        return web.page("console_inside.html", kind=kind, found=found, json=_json, view=view, **values)
+        return web.page("console_inside.html", kind=kind, found=found, json=_json, view=view, events=events, **values)
 
     @cached_property
     def _sides(self) -> Sides:
@@ -163,6 +180,13 @@ def _here(request: Request) -> str:
     """The page of the console that the reader was on, with its filter and its story."""
     before = request.referrer or ""
     return before.partition("#")[0] if before.startswith(request.host_url) else request.host_url
+
+
+def _address(asked: Mapping[str, str], before: str = "") -> str:
+    """The events that are older than `before`, or the newest, with the filter and the story that the reader has."""
+    kept = {name: asked[name] for name in ("tenant", "type", "outcome", "scenario", "seed") if asked.get(name)}
+    query = urlencode(kept | ({"before": before} if before else {}))
+    return f"/{'?' if query else ''}{query}#timeline"
 
 
 def _version(text: str) -> str:

@@ -15,6 +15,8 @@ REQUESTS: Final = 12
 INVOCATIONS: Final = 4  # beside them: there are many more, and they say less
 _LONGEST: Final = 80  # characters of a path or a name: the page stays small, whatever is asked
 _BASE: Final = "/api/v1/billing"
+_MOST: Final = 16 * 1024  # characters of what a process wrote before it died
+_WRITERS: Final = ("ReconcileStripeFunction", "SweepDueItemsFunction")  # they start by themselves
 _HEAD: Final = ("timestamp", "level", "message", "exception", "request_id", "service", "location", "route")
 
 
@@ -70,6 +72,25 @@ def log(handled: Iterable[Seen]) -> str:
     """What the functions logged in these invocations, in order, for people: `time level message name=value …`."""
     lines = [line for one in handled if one.log for line in one.log.lines(one.request_id)]
     return masked("\n".join(map(_words, lines)))
+
+
+def stderr(handled: Iterable[Seen]) -> str:
+    """What stood in the log of failed invocations beside the lines of the logger: so a process writes that dies."""
+    text = "\n".join(one.log.loose() for one in handled if one.error and one.log)
+    return masked(text)[-_MOST:]
+
+
+def at_work(stack: Desk, at: float, tenant_id: str) -> list[Seen]:
+    """What may have written an item of the tenant in that second, oldest first. The history names events only."""
+    kept = reversed(stack.exchanges.newest_first())
+    return [one for one in kept if int(one.at - one.seconds) <= at <= one.at and _may_write(one, tenant_id)]
+
+
+def _may_write(one: Seen, tenant_id: str) -> bool:
+    if one.function in _WRITERS:
+        return True
+    changes = one.method not in ("", "GET") and not one.event and not 400 <= one.status < 500
+    return changes and one.names(tenant_id)
 
 
 def _words(line: dict[str, Any]) -> str:

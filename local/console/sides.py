@@ -4,7 +4,7 @@ Stripe is asked as reconciliation asks it, and by the same code, but nothing is 
 such looks: they use up no failure that somebody has asked for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -16,13 +16,11 @@ from billing.errors import BillingError, StripeNotFound, Unresolved
 from billing.replica import sync
 from billing.replica.decide import Decider
 from billing.replica.sync import Difference
-from local import template
+from local.account import Item, account
 from local.aws.clients import TIME_LIMIT_FACTOR
 from local.console.rules import rule
 from local.desk import Desk
 from local.stripe.server import LOOK
-
-type Item = dict[str, Any]  # of the table
 
 _STEPS: Final = 500  # of a tenant's history, the newest
 # The history leaves out the addresses, too: Stripe makes them anew each time.
@@ -94,10 +92,10 @@ class Sides:
         listed, older = self._at_stripe(tenant_id)
         found = [self._look(one) for one in listed]
         there = {one["id"] for one in listed}
-        for item in self._held(tenant_id):
-            kind = _kind(item)
-            if item.get(_IDS[kind]) not in there and (_AT_STRIPE[kind] not in older or _IDS[kind] not in item):
-                found.append(_only_here(kind, item))
+        held = account(self._stack.aws, tenant_id)
+        for kind, name in _IDS.items():
+            ours = (item for item in held[kind] if item.get(name) not in there)
+            found += [_only_here(kind, item) for item in ours if _AT_STRIPE[kind] not in older or name not in item]
         return sorted(found, key=lambda one: (not one.differing, not one.remark))
 
     # -- asking
@@ -158,19 +156,6 @@ class Sides:
                 older |= {kind} if more else set()
         return listed, older
 
-    def _held(self, tenant_id: str) -> Iterator[Item]:
-        found = (
-            self._stack.aws.dynamodb()
-            .get_paginator("query")
-            .paginate(
-                TableName=template.TABLE_NAME,
-                KeyConditionExpression="PK = :pk",
-                ExpressionAttributeValues={":pk": {"S": keys.tenant(tenant_id).PK}},
-            )
-        )
-        loaded = (items.load(raw) for page in found for raw in page["Items"])
-        return (item for item in loaded if _kind(item) in _AT_STRIPE)
-
     # -- the history
 
     def _steps(self, tenant_id: str, kind: str, item: Item) -> Mapping[str, Step]:
@@ -199,11 +184,6 @@ def _only_here(kind: str, item: Item) -> Compared:
     own = _IDS[kind] not in item
     remark = "The platform's own; Stripe does not know it." if own else "Only the table has it."
     return Compared(_AT_STRIPE[kind], _entity_id(item), (), remark)
-
-
-def _kind(item: Item) -> str:
-    kind: str = item["SK"].split("#")[0]
-    return kind if kind in _AT_STRIPE else ""
 
 
 def _entity_id(item: Item) -> str:

@@ -1,16 +1,16 @@
-"""The data that the console shows: the items of the table, and the result of each event of Stripe."""
+"""The data that the console shows of the table, and words for it."""
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from billing.adapters.table import items
 from billing.domain import access
-from billing.replica.effects import EFFECTS
 from local import template
+from local.account import Item
 from local.desk import Desk
 
 if TYPE_CHECKING:
@@ -18,34 +18,28 @@ if TYPE_CHECKING:
 
     from local.stripe.webhooks import Weather
 
-type Item = dict[str, Any]  # of the table
-type StripeEvent = dict[str, Any]
-type Delivery = dict[str, Any]  # an entry of the log of `local/stripe/webhooks.py`
 
-NEWEST: Final = 18  # events
 TENANTS: Final = 4
 PAYABLE: Final = ("PENDING", "PARTIALLY_PAID", "OVERDUE")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What the reader wants to see: a part of a tenant's id, a part of a type, an outcome of `OUTCOMES`."""
+    """What the reader wants to see: a part of a tenant's id, a part of an event's type (or its whole id), an outcome of
+    `events.OUTCOMES`. `before`: the id of an event, to see those that are older.
+    """
 
     tenant: str = ""
     type: str = ""
     outcome: str = ""
+    before: str = ""
 
     @classmethod
     def of(cls, arguments: Mapping[str, str]) -> "Filter":
-        return cls(*(arguments.get(name, "").strip()[:64] for name in ("tenant", "type", "outcome")))
+        return cls(*(arguments.get(name, "").strip()[:64] for name in ("tenant", "type", "outcome", "before")))
 
     def takes_tenant(self, tenant_id: str) -> bool:
         return self.tenant in tenant_id
-
-    def takes(self, row: "Row") -> bool:
-        """`type` may also be the whole id of one event."""
-        typed = self.type in row.type or self.type == row.id
-        return self.tenant in row.tenant and typed and (not self.outcome or self.outcome == outcome(row))
 
 
 @dataclass(frozen=True)
@@ -80,35 +74,6 @@ class Held:
     accounts: list[Account]
     plans: dict[str, Item]
     records: dict[str, Item]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One event: Stripe's event, its deliveries, and our record of it.
-
-    `event` is None if only the record is known: the console can read events only from the stand-in.
-    `ours` says whether the platform's endpoint is subscribed to the type. `tenant` is empty if nobody can tell.
-    """
-
-    id: str
-    type: str
-    at: float
-    object_id: str
-    tenant: str
-    ours: bool
-    event: StripeEvent | None
-    deliveries: list[Delivery]
-    record: Item | None
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """The newest rows that the filter takes. `found`: how many it takes. `total` and `sentence` are about all."""
-
-    rows: list[Row]
-    found: int
-    total: int
-    sentence: str
 
 
 # -- the table
@@ -165,124 +130,6 @@ def _plan(tenant: Item, subscriptions: Iterable[Item], plans: Mapping[str, Item]
     return None
 
 
-# -- the events
-
-
-def timeline(stack: Desk, held: Held, asked: Filter) -> Timeline:
-    everything = rows(stack, held)
-    found = [row for row in everything if asked.takes(row)]
-    return Timeline(found[:NEWEST], len(found), len(everything), _sentence(everything, held.records.values()))
-
-
-def rows(stack: Desk, held: Held) -> list[Row]:
-    """Stripe's events, and the records of events that the stand-in does not know, newest first.
-
-    A person signed such an event by hand, or it comes from real Stripe.
-    """
-    events, log = _at_stripe(stack)
-    records, owners = held.records, _owners(held.accounts)
-    sent: defaultdict[str, list[Delivery]] = defaultdict(list)
-    for delivery in log:
-        sent[delivery["event"]].append(delivery)
-    known = {event["id"] for event in events}
-    found = [
-        _row_of_event(event, _tenant(stack, event, owners), sent[event["id"]], records.get(event["id"]))
-        for event in events
-    ]
-    found += [_row_of_record(record) for record in records.values() if record["eventId"] not in known]
-    return sorted(found, key=lambda row: -row.at)
-
-
-def _at_stripe(stack: Desk) -> tuple[list[StripeEvent], list[Delivery]]:
-    if stack.stripe is None:
-        return [], []
-    with stack.stripe.lock:
-        return stack.stripe.store.all("event"), list(stack.stripe.webhooks.log)
-
-
-def _owners(accounts: Iterable[Account]) -> dict[str, str]:
-    """Customer -> tenant, also of customers that were deleted."""
-    owners: dict[str, str] = {}
-    for account in accounts:
-        held = [account.tenant, *account.owned["SUBSCRIPTION"]]
-        customers = [item.get("stripeCustomerId", "") for item in held] + account.tenant.get("deletedCustomers", [])
-        owners |= dict.fromkeys(customers, account.tenant["tenantId"])
-    return owners
-
-
-def _tenant(stack: Desk, event: StripeEvent, owners: Mapping[str, str]) -> str:
-    """By the metadata or the customer of the event's object, or of what that object is about."""
-    about = event["data"]["object"]
-    named = (about.get("metadata") or {}).get("tenantId")
-    while not named:
-        customer = about["id"] if about["object"] == "customer" else about.get("customer")
-        if customer or stack.stripe is None:
-            return owners.get(customer or "", "")
-        other = next((about[name] for name in ("invoice", "charge", "payment_intent") if about.get(name)), "")
-        about = stack.stripe.store.find(other)
-        if about is None:
-            return ""
-        named = (about.get("metadata") or {}).get("tenantId")
-    return str(named)
-
-
-def _row_of_event(event: StripeEvent, tenant: str, deliveries: list[Delivery], record: Item | None) -> Row:
-    object_id = event["data"]["object"].get("id", "")
-    ours = event["type"] in EFFECTS
-    tenant = (record or {}).get("tenantId") or tenant
-    return Row(event["id"], event["type"], event["created"], object_id, tenant, ours, event, deliveries, record)
-
-
-def _row_of_record(record: Item) -> Row:
-    at = seconds(record["stripeCreatedAt"])
-    whose = record.get("tenantId", "")
-    return Row(record["eventId"], record["eventType"], at, record.get("objectId", ""), whose, True, None, [], record)
-
-
-def _sentence(rows: list[Row], records: Iterable[Item]) -> str:
-    """`12 events, 10 of them for the platform: 9 processed, 1 stale`. It is short: screen readers read every change."""
-    if not rows:
-        return "No events yet."
-    ours = sum(row.ours for row in rows)
-    counted = Counter(record["status"] for record in records)
-    parts = [f"{counted[status]} {_WORDS.get(status, status.lower())}" for status in sorted(counted)]
-    parts += [f"{ours - counted.total()} with no record"] if ours > counted.total() else []
-    whose = f", {ours} of them for the platform: {', '.join(parts)}" if ours else ", none of them for the platform yet"
-    return f"{len(rows)} event{'s' if len(rows) > 1 else ''}{whose}."
-
-
-# What became of an event: the statuses of our record, and what can happen to it on the way.
-OUTCOMES: Final[Mapping[str, str]] = {
-    "PROCESSED": "PROCESSED",
-    "STALE": "nothing new",
-    "IGNORED": "IGNORED",
-    "FAILED": "FAILED",
-    "RECEIVED": "RECEIVED",
-    "missing": "no record",
-    "found": "brought in",
-    "other": "not subscribed",
-}
-
-
-def outcome(row: Row) -> str:
-    """One of `OUTCOMES`."""
-    if row.record and row.record["status"] in ("PROCESSED", "STALE") and was_brought_in(row):
-        return "found"
-    if row.record:
-        return str(row.record["status"])
-    return "missing" if row.ours else "other"
-
-
-def was_brought_in(row: Row) -> bool:
-    """Whether the platform has the event although no delivery brought it: it has fetched it from Stripe."""
-    return row.event is not None and not any(_brought(one) for one in row.deliveries)
-
-
-def _brought(delivery: Delivery) -> bool:
-    """A delivery of an event that the platform had by then is answered as a duplicate."""
-    return 200 <= (delivery["status"] or 0) < 300 and '"duplicate": true' not in delivery["answer"]
-
-
 # -- texts
 
 
@@ -306,7 +153,6 @@ def forecast(weather: "Weather") -> str:
     return f"Bad: {', '.join(parts)}." if parts else "Fair: each event once, at once."
 
 
-_WORDS: Final = {"STALE": "with nothing new"}
 _TONES: Final = {
     "good": {"ACTIVE", "active", "trialing", "PAID", "SUCCEEDED", "PROCESSED"},
     "warn": {"PENDING", "PARTIALLY_PAID", "PROCESSING", "RECEIVED", "incomplete", "paused", "no record"},
@@ -317,16 +163,3 @@ _TONES: Final = {
 def tone(status: str) -> str:
     """The CSS class that colours a status. A status that is neither good nor bad is `soft`."""
     return next((name for name, statuses in _TONES.items() if status in statuses), "soft")
-
-
-def delivery_tone(status: int | None) -> str:
-    """2xx is good. None means that Stripe lost the event and will not send it again."""
-    if status is None:
-        return "warn"
-    return "good" if 200 <= status < 300 else "bad"
-
-
-def delivery_word(status: int | None) -> str:
-    if status is None:
-        return "lost on the way"
-    return str(status) if status else "no answer"

@@ -66,7 +66,7 @@ const source = (place) => place.querySelector("a").getAttribute("href");
 async function load(place, where) {
   place.dataset.inside = where;
   const answer = await fetch(where);
-  if (answer.ok) place.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
+  if (answer.ok) place.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("inside").childNodes);
   else place.textContent = "It is not there any more.";
 }
 
@@ -133,15 +133,16 @@ document.addEventListener("submit", (event) => {
   send(form, event.submitter ?? form.querySelector("button"));
 });
 
-// -- filters: the address keeps them
+// -- filters, and how far back the events go: the address keeps them
 
-function filtered() {
+function filtered(further = new URLSearchParams(location.search).get("before")) {
   const given = [...new FormData(document.getElementById("filters"))].filter(([, value]) => value);
+  if (further) given.push(["before", further]);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
 document.addEventListener("input", ({ target }) => {
-  if (target.closest("#filters")) history.replaceState(null, "", location.pathname + filtered() + location.hash);
+  if (target.closest("#filters")) history.replaceState(null, "", location.pathname + filtered(null) + location.hash);
 });
 document.addEventListener("submit", (event) => event.target.id === "filters" && event.preventDefault());
 

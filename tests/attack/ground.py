@@ -26,7 +26,7 @@ from werkzeug.serving import make_server
 from billing import bootstrap
 from billing.observability import logger
 from local.aws.clients import REGION
-from local.stack import Quiet
+from local.serving import Quiet
 from local.stripe.account import Account
 from local.stripe.engine.store import Store
 from local.stripe.server import StripeServer

@@ -13,7 +13,7 @@ import stripe
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.stack import Quiet
+from local.serving import Quiet
 from local.stripe.account import Account
 from local.stripe.webhooks import Weather
 

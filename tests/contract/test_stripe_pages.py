@@ -133,6 +133,32 @@ def test_a_payment_leads_back_to_this_machine_only(shop: Shop) -> None:
     assert back(post(f"{page}/confirm?{query}", answer="yes")) == [APP]
 
 
+# -- what the customer entered
+
+ASKS = "4000 0027 6000 3184"
+
+
+def field(text: str) -> str:
+    [found] = re.findall(r'<input id="card"[^>]*>', text)
+    return str(found)
+
+
+def test_after_a_refusal_the_card_is_still_there_and_the_keyboard_is_in_its_field(shop: Shop) -> None:
+    session, intent, invoice = shop.checkout(), shop.intent(), shop.invoice()
+    secret = f"client_secret={intent['client_secret']}"
+    for path, query in ((f"c/pay/{session['id']}", ""), (f"pay/{intent['id']}", secret), (f"i/{invoice['id']}", "")):
+        page = f"{shop.address}/{path}"
+        assert "autofocus" not in get(f"{page}?{query}"), "nothing was done yet"
+        asked = post(f"{page}?{query}", card=ASKS)
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked))
+        refused = post(f"{page}/confirm?{query}", **hidden, answer="no")
+        assert "refused the payment" in refused
+        assert f'value="{ASKS}"' in field(refused)
+        assert field(refused).endswith('aria-describedby="problem" autofocus>')
+    declined = post(f"{shop.portal()}/payment_method", card="4000000000000002")
+    assert field(declined).endswith('aria-describedby="problem" autofocus>')
+
+
 # -- the test cards
 
 

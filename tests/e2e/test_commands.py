@@ -99,7 +99,7 @@ def test_time_does_not_move_by_what_is_no_number_of_days(stand_in: Account, tmp_
         ({}, "The weather is fair: from now on each event comes once, at once.", Weather()),
         (
             {"COPIES": "2", "LATE": "3", "LOST": "0.5", "SHUFFLED": "true"},
-            "From now on each event comes 2 times, 3 seconds late, out of order, and 50% of the events are lost.",
+            "From now on each event comes 2 times, 3 seconds late, out of order, and 50% of\nthe events are lost.",
             Weather(2, 3, 0.5, shuffled=True),
         ),
         ({"LATE": "1"}, "From now on each event comes 1 second late.", Weather(late=1)),

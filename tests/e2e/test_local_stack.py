@@ -19,6 +19,7 @@ from local.aws.runtime import FunctionError, Runtime
 from local.aws.server import ITERATORS
 from local.aws.stream import StreamPoller
 from local.stack import FREE, Stack
+from local.stripe_setup.expected import managed
 
 TIMEOUT = 600  # in seconds; long enough for a busy machine
 CHECKOUT = "stripe/checkout?tenantId=550e8400&planId=plan-pro"
@@ -42,6 +43,17 @@ def test_the_three_calls_of_the_documents(stack: Stack) -> None:
     assert (portal.status_code, set(portal.json())) == (200, {"portalUrl"})
     payment = post(stack, "invoices/inv-001/payment-intent", token)
     assert (payment.status_code, set(payment.json())) == (200, {"clientSecret"})
+
+
+def test_the_portal_is_that_of_a_deployment(stack: Stack) -> None:
+    """As `make stripe-setup` makes it."""
+    assert stack.stripe
+    token, store = environment(stack)["TOKEN"], stack.stripe.store
+    address = post(stack, "stripe/portal?customerId=cus_abc123", token).json()["portalUrl"]
+    session = store.get("billing_portal.session", address.rpartition("/")[2])
+    used = store.get("billing_portal.configuration", session["configuration"])
+    update = used["features"]["subscription_update"]
+    assert (managed(used), update["proration_behavior"], len(update["products"])) == (True, "always_invoice", 3)
 
 
 def test_the_environment_file(stack: Stack) -> None:

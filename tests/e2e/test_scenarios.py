@@ -9,7 +9,7 @@ import stripe
 
 from billing.adapters.table import items as table_items
 from billing.domain import entities
-from local.commands.account import account
+from local.account import account
 from local.console import rules
 from local.console.sides import Sides
 from local.scenarios import SCENARIOS
@@ -163,12 +163,27 @@ def test_what_is_no_story_is_refused(stack: Stack, name: str, seed: str) -> None
 
 def test_the_command(stack: Stack) -> None:
     assert "declined-renewal " in said(stack.state, "scenario")
-    told = said(stack.state, "scenario", NAME="won-dispute", SEED="9")
-    assert f"{stack.api_url}/?scenario=won-dispute&seed=9&tenant=won-dispute-9" in told
-    assert statuses(stack, "won-dispute-9")["SUBSCRIPTION"] == ["active"]
-    assert "is there already" in refused(stack.state, "scenario", NAME="won-dispute", SEED="9")
+    told = said(stack.state, "scenario", NAME="all-lost", SEED="9")
+    assert f"{stack.api_url}/?scenario=all-lost&seed=9&tenant=all-lost-9" in told
+    sees_that_nothing_came(stack, "all-lost-9")
+    assert "is there already" in refused(stack.state, "scenario", NAME="all-lost", SEED="9")
     assert "There is no scenario x;" in refused(stack.state, "scenario", NAME="x")
+    assert "needs NAME" in refused(stack.state, "scenario", SEED="5")
     assert max(map(len, told.splitlines()[:-1])) <= 80
+
+
+def test_a_reconciliation_that_was_due_before_repairs_no_story(stack: Stack) -> None:
+    assert stack.stripe
+    assert stack.wait_until_on_time(TIMEOUT)
+    stack.stripe.clock.move_to(stack.stripe.store.now() + 3600)
+    play(stack, "all-lost", "3")
+    reconcile = stack.runtimes["ReconcileStripeFunction"]
+    ran = reconcile.last
+    assert ran
+    assert not ran.error
+    checkout = next(one for one in stack.exchanges.newest_first() if one.who == "all-lost-3")
+    assert ran.at < checkout.at - checkout.seconds, "it ran while the story was played, or afterwards"
+    sees_that_nothing_came(stack, "all-lost-3")
 
 
 # -- both sides, and why
@@ -187,9 +202,9 @@ def test_a_look_at_stripe_leaves_no_trace(stack: Stack) -> None:
 
 
 def test_a_field_says_by_which_event_it_is_so(stack: Stack) -> None:
-    play(stack, "declined-at-first", "2")
-    heard(stack, "declined-at-first-2")
-    [tenant] = account(stack.aws, "declined-at-first-2")["TENANT"]
+    play(stack, "declined-at-first")  # if no other test has done so
+    heard(stack, "declined-at-first-1")
+    [tenant] = account(stack.aws, "declined-at-first-1")["TENANT"]
     side = Sides(stack).of_item(tenant)
     assert side
     status = next(line for line in side.lines if line.name == "status")
@@ -197,7 +212,7 @@ def test_a_field_says_by_which_event_it_is_so(stack: Stack) -> None:
     assert status.step
     assert status.step.before == "PENDING"
     assert status.step.event
-    event = next(one for one in events_of(stack, "declined-at-first-2") if one["id"] == status.step.event[0])
+    event = next(one for one in events_of(stack, "declined-at-first-1") if one["id"] == status.step.event[0])
     assert event["type"] == status.step.event[1]
     assert "follows from all subscriptions" in status.rule
     [customer] = [line for line in side.lines if line.name == "stripeCustomerId"]

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from werkzeug.serving import make_server
 
-from local.stack import Quiet
+from local.serving import Quiet
 from local.stripe.account import Account
 from local.stripe.engine import timetravel
 from local.stripe.engine.store import DAY

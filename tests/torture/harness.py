@@ -30,7 +30,7 @@ from local import template, tokens
 from local.aws.clients import REGION, TIME_LIMIT_FACTOR
 from local.aws.dynamodb_local import DynamoDBLocal
 from local.ports import free_port
-from local.stack import Quiet
+from local.serving import Quiet
 from local.stripe.account import Account
 from local.stripe.api.catalogue import recurring
 from local.stripe.engine import store as ids

@@ -85,12 +85,13 @@ def _check_endpoint(form: Object) -> None:
 
 
 def _create_configuration(store: Store, form: Object, _: str) -> Object:
-    made = _configuration(store, form)
+    made = create_configuration(store, form)
     store.emit(f"{_CONFIGURATION}.created", made)
     return made
 
 
-def _configuration(store: Store, form: Object, **values: Any) -> Object:
+def create_configuration(store: Store, form: Object, **values: Any) -> Object:
+    """A configuration of the portal, by the fields of a request. Raises `ApiError`."""
     made = store.create(_CONFIGURATION, active=True, updated=store.now(), **values)
     made["business_profile"] = dict.fromkeys(("headline", "privacy_policy_url", "terms_of_service_url"))
     made["login_page"] = {"enabled": False, "url": None}
@@ -156,7 +157,7 @@ def _saved(store: Store) -> None:
     In this account, a person saved the portal in the dashboard. This makes the default at Stripe.
     """
     if not store.find(DEFAULT_CONFIGURATION):
-        _configuration(store, {"features": _SAVED}, id=DEFAULT_CONFIGURATION, is_default=True)
+        create_configuration(store, {"features": _SAVED}, id=DEFAULT_CONFIGURATION, is_default=True)
 
 
 def _list_configurations(store: Store, form: Object, _: str) -> Object:

@@ -71,7 +71,7 @@ def _complete(visit: Visit, session: Object, name: str, *, confirmed: bool) -> R
         complete_checkout(visit.store, session, name, confirmed=confirmed)
     except NeedsAction:
         asked = f"Payment: {_today(session)}"
-        return confirmation(f"{_address(session)}/confirm", asked, _address(session), name)
+        return confirmation(visit, f"{_address(session)}/confirm", asked, _address(session), name)
     if session["success_url"]:
         return redirect(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]), 303)
     back = Link(web_link(session["cancel_url"]))

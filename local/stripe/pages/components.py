@@ -70,7 +70,9 @@ def entry(visit: Visit, address: str, **query: str) -> Object:
     """
     used = visit.request.args.get("use", "")
     card = visit.field("card") or (used if named_by(used) else FIRST_CARD)
-    shown = {"card": card, "bank": visit.field("method") == "bank", "used": bool(used)}
+    shown = {"card": card, "bank": visit.field("method") == "bank"}
+    # The keyboard goes on where it was: in the field that was filled in, or that is to be corrected.
+    shown["focused"] = bool(used or "card" in visit.request.form)
     return {"entry": {"cards": _cards(), "address": address, "query": query, **shown}}
 
 
@@ -84,9 +86,13 @@ def _spaced(number: str) -> str:
     return " ".join(number[n : n + 4] for n in range(0, len(number), 4))
 
 
-def confirmation(action: str, text: str, back: str, name: str = "") -> Response:
-    """The page with the bank's question, which is a page of its own as at Stripe. It sends the answer to `action`."""
-    return page("confirm.html", action=action, text=text, back=Link(back, "Go back"), name=name)
+def confirmation(visit: Visit, action: str, text: str, back: str, name: str = "") -> Response:
+    """The page with the bank's question, which is a page of its own as at Stripe. It sends the answer to `action`.
+
+    The card that the customer entered goes along: after a refusal it is in the form again.
+    """
+    asked: Object = {"action": action, "text": text, "name": name, "card": visit.field("card")}
+    return page("confirm.html", back=Link(back, "Go back"), **asked)
 
 
 def agreed(visit: Visit) -> bool:

@@ -50,7 +50,7 @@ def _pay_invoice(visit: Visit, id: str) -> Response:
     intent = invoices.intent_of(visit.store, invoice)
     if intent and intent["status"] == "requires_action":
         text = f"Invoice {invoice['number']}: {_due(invoice)}"
-        return confirmation(_invoice_at(visit, id, "/confirm"), text, _invoice_at(visit, id))
+        return confirmation(visit, _invoice_at(visit, id, "/confirm"), text, _invoice_at(visit, id))
     return _paid(visit, id)
 
 
@@ -135,7 +135,7 @@ def _pay(visit: Visit, id: str) -> Response:
 
 def _asked(visit: Visit, intent: Object) -> Response:
     other = f"{_address(visit, intent)}&{_OTHER}=card"
-    return confirmation(_address(visit, intent, "/confirm"), f"Payment: {_amount(intent)}", other)
+    return confirmation(visit, _address(visit, intent, "/confirm"), f"Payment: {_amount(intent)}", other)
 
 
 def _confirm(visit: Visit, id: str) -> Response:

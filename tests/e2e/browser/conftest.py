@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from local.account import account
+from local.scenarios import Scene
 from local.stack import Stack
 from local.stripe.webhooks import Weather
 from tests.e2e.browser.steps import CHROMIUM, PLATFORM_SECONDS
@@ -21,10 +23,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(autouse=True)
-def fair_weather(stack: Stack) -> Iterator[None]:
+def fair_weather(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
+    if "stack" not in request.fixturenames:  # it starts no stack for a test that needs none
+        return
+    stack: Stack = request.getfixturevalue("stack")
     assert stack.stripe
     stack.stripe.webhooks.weather = Weather()
+
+
+@pytest.fixture
+def subscriber(stack: Stack) -> str:
+    """A tenant with a subscription, for tests that only look. It is there once, and again after a reset."""
+    tenant = "subscriber"
+    if not account(stack.aws, tenant)["TENANT"]:
+        Scene(stack, tenant, seed=1).subscribes()
+    return tenant
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ pytestmark = [
 ]
 
 
-def test_a_failed_renewal_is_shown(page: Page, stack: Stack) -> None:
+def test_a_failed_renewal_is_shown_and_only_what_can_be_done_is_offered(page: Page, stack: Stack) -> None:
     subscribe(page, "late")
     badge(page, "late", "ACTIVE")
+    expect(page.locator("#tenant-late").get_by_role("button", name="Subscribe")).to_have_count(0)
     portal(page, stack, "late")
     page.get_by_label("Card number").fill(FAILS_LATER)
     page.get_by_role("button", name="Save payment method").click()
@@ -25,6 +26,7 @@ def test_a_failed_renewal_is_shown(page: Page, stack: Stack) -> None:
     page.get_by_role("button", name="Advance").click()
     expect(page.locator("#tenant-late")).to_contain_text("OVERDUE")
     expect(page.locator("#tenant-late")).to_contain_text("past_due")
+    expect(page.locator("#tenant-late .doing button").first).to_have_text("Pay 19.00 USD")
 
 
 def test_bad_deliveries_do_no_harm(page: Page, stack: Stack) -> None:
@@ -45,7 +47,7 @@ def test_bad_deliveries_do_no_harm(page: Page, stack: Stack) -> None:
     picture(page, "console")
 
 
-def test_what_was_lost_is_found_and_announced(page: Page) -> None:
+def test_what_was_lost_is_found_announced_and_reported(page: Page) -> None:
     page.locator("#copies").select_option("1")
     page.locator("#lost").select_option(label="all")
     page.get_by_role("button", name="Set the weather").click()
@@ -61,6 +63,8 @@ def test_what_was_lost_is_found_and_announced(page: Page) -> None:
             expect(found).to_have_text("ACTIVE", timeout=PLATFORM_SECONDS * 1000 / 3)
             break
     badge(page, "lost", "ACTIVE")
+    expect(page.locator("#timeline .rows")).to_contain_text("brought in")
+    expect(page.locator("#reconcile .report")).to_contain_text("Missed, now applied")
     announcements = page.locator("#announcements li").filter(has_text="tenant.activated").filter(has_text="lost")
     expect(announcements).to_have_count(1)
 
@@ -92,14 +96,12 @@ UNNAMED = """[...document.querySelectorAll('input:not([type=hidden]), select, bu
   !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim()).map(e => e.outerHTML)"""
 
 
-def test_every_control_has_a_name_and_can_be_reached(page: Page, stack: Stack) -> None:
+def test_every_control_has_a_name_and_can_be_reached(page: Page, stack: Stack, subscriber: str) -> None:
     """A screen reader needs a name for each control. The Tab key must first reach the link to the content."""
     assert page.evaluate(UNNAMED) == []
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    subscribe(page, "named")
-    badge(page, "named", "ACTIVE")
-    portal(page, stack, "named")
+    portal(page, stack, subscriber)
     assert page.evaluate(UNNAMED) == []
     assert page.evaluate("document.querySelectorAll('h1').length") == 1

@@ -5,7 +5,7 @@ import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from local.stack import Stack
-from tests.e2e.browser.steps import CHROMIUM, FAILS_LATER, WIDTHS, accessible, badge, portal, subscribe
+from tests.e2e.browser.steps import CHROMIUM, WIDTHS, accessible, badge, portal, subscribe
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the browser tests do not run"),
@@ -64,39 +64,9 @@ def test_a_button_that_waits_says_so(page: Page, stack: Stack) -> None:
     expect(page.get_by_role("heading", name="Your billing")).to_be_visible()
 
 
-def test_only_what_can_be_done_is_offered(page: Page, stack: Stack) -> None:
-    subscribe(page, "offered")
-    badge(page, "offered", "ACTIVE")
-    card = page.locator("#tenant-offered")
-    expect(card.get_by_role("button", name="Subscribe")).to_have_count(0)
-    portal(page, stack, "offered")
-    page.get_by_label("Card number").fill(FAILS_LATER)
-    page.get_by_role("button", name="Save payment method").click()
-    page.goto(stack.api_url)
-    page.locator("#days").fill("32")
-    page.get_by_role("button", name="Advance").click()
-    expect(card.locator(".doing button").first).to_have_text("Pay 19.00 USD")
-
-
-def test_what_reconciliation_did_is_seen(page: Page) -> None:
-    page.locator("#lost").select_option(label="all")
-    page.get_by_role("button", name="Set the weather").click()
-    expect(page.locator("#forecast")).to_contain_text("lost")
-    subscribe(page, "unheard")
-    expect(page.locator("#timeline")).to_contain_text("lost on the way")
-    page.locator("#lost").select_option(label="none")
-    page.get_by_role("button", name="Set the weather").click()
-    page.get_by_role("button", name="Compare with Stripe").click()
-    badge(page, "unheard", "ACTIVE")
-    expect(page.locator("#timeline .rows")).to_contain_text("brought in")
-    expect(page.locator("#reconcile .report")).to_contain_text("Missed, now applied")
-
-
-def test_what_is_opened_is_loaded_and_what_is_not_asked_for_is_not_shown(page: Page) -> None:
-    subscribe(page, "searched")
-    badge(page, "searched", "ACTIVE")
+def test_what_is_opened_is_loaded_and_what_is_not_asked_for_is_not_shown(page: Page, subscriber: str) -> None:
     page.locator("#filter-type").fill("checkout.session.completed")
-    page.locator("#filter-tenant").fill("searched")
+    page.locator("#filter-tenant").fill(subscriber)
     rows = page.locator("#timeline .rows > li")
     expect(rows).to_have_count(1)
     expect(page.locator("article.tenant")).to_have_count(1)
@@ -127,18 +97,37 @@ def test_the_page_stays_small(page: Page, stack: Stack) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to time and weather")).to_be_focused()
+    page.locator("#filter-tenant").fill("many-")
+    pages, rows = page.get_by_role("navigation", name="Pages of events"), page.locator("#timeline .rows > li")
+    expect(pages).to_contain_text("1 to 18 of 520")
+    page.get_by_role("link", name="Older").click()
+    expect(pages).to_contain_text("19 to 36 of 520")
+    expect(rows.first).to_contain_text(f"many-{520 - 19}")
+    expect(page.locator("#filter-tenant")).to_have_value("many-")
+    with stack.stripe.lock:
+        store.emit("customer.created", made)
+    expect(pages).to_contain_text("20 to 37 of 521")
+    expect(rows.first).to_contain_text(f"many-{520 - 19}")
+    page.locator("#filter-type").fill("customer.")
+    expect(pages).to_contain_text("1 to 18 of 521")
 
 
-def test_everything_begins_again(page: Page, stack: Stack) -> None:
-    subscribe(page, "gone")
-    badge(page, "gone", "ACTIVE")
+def test_everything_begins_again(page: Page, stack: Stack, subscriber: str) -> None:
+    asked = f"{stack.api_url}/api/v1/billing/stripe/checkout?tenantId=other&planId=plan-pro"
+    answer = requests.post(asked, headers={"Authorization": f"Bearer {stack.token(subscriber)}"}, timeout=600)
+    page.locator("#filter-tenant").fill(subscriber)
+    badge(page, subscriber, "ACTIVE")
+    expect(page.locator("#requests")).to_contain_text(answer.json()["requestId"])
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Reset").click()
     expect(page.locator("#note")).to_contain_text("as it was after the start")
-    expect(page.locator("#tenant-gone")).to_have_count(0)
+    expect(page.locator(f"#tenant-{subscriber}")).to_have_count(0)
+    expect(page.locator("#requests")).not_to_contain_text(answer.json()["requestId"])
+    page.locator("#filter-tenant").fill("")
     expect(page.locator("#tenant-550e8400")).to_be_visible()
     subscribe(page, "anew")
     badge(page, "anew", "ACTIVE")
+    portal(page, stack, "anew")  # its configuration is there again
 
 
 def test_nothing_is_in_the_way_of_a_reader(browser: Browser, stack: Stack) -> None:

@@ -1,14 +1,17 @@
 """Checks in a real browser that requests and the functions' logs stand in the console, and no secret with them."""
 
 import re
+import time
+from pathlib import Path
 
 import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from local.aws.logs import Span
 from local.aws.runtime import Ended
 from local.stack import WEBHOOK_PATH, Stack
-from tests.e2e.browser.steps import CHROMIUM, accessible, badge, subscribe
+from tests.e2e.browser.steps import CHROMIUM, accessible
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the browser tests do not run"),
@@ -78,10 +81,8 @@ def test_no_secret_is_shown(page: Page, stack: Stack) -> None:
     assert "of-nobody" not in opened.inner_text()
 
 
-def test_an_event_shows_the_log_of_the_function_that_handled_it(page: Page, stack: Stack) -> None:
-    subscribe(page, "logged")
-    badge(page, "logged", "ACTIVE")
-    page.locator("#filter-tenant").fill("logged")
+def test_an_event_shows_the_log_of_the_function_that_handled_it(page: Page, subscriber: str) -> None:
+    page.locator("#filter-tenant").fill(subscriber)
     page.locator("#filter-type").fill("checkout.session.completed")
     event = page.locator("#timeline .rows > li")
     expect(event).to_have_count(1)
@@ -91,6 +92,7 @@ def test_an_event_shows_the_log_of_the_function_that_handled_it(page: Page, stac
     expect(log).to_contain_text("INFO event received")
     assert set(re.findall(r"event_id=(\S+)", log.inner_text())) == {event_id}
     expect(row(page, "/stripe/webhook")).to_have_count(0)
+    page.locator("#filter-tenant").fill("")
     expect(row(page, "PublishBillingEvents").first).to_contain_text("done")
 
 
@@ -106,7 +108,22 @@ def test_it_works_by_keyboard_and_without_a_script(page: Page, browser: Browser,
     row(plain, request_id).locator("summary").click()
     row(plain, request_id).get_by_role("link", name="Show it").click()
     expect(plain.locator(".log")).to_contain_text("refused")
+    expect(plain.get_by_role("heading", name="A request")).to_be_visible()
+    page.goto(plain.url)
+    accessible(page)
+    plain.get_by_role("link", name="Back to the console").click()
+    expect(row(plain, request_id)).to_be_visible()
     context.close()
+
+
+def test_a_process_that_died_has_the_last_word(page: Page, stack: Stack, tmp_path: Path) -> None:
+    log = tmp_path / "F.log"
+    log.write_text("ModuleNotFoundError: nothing\nwhsec_0123456789")
+    died = Ended(time.time(), error="crashed", function="DiesFunction", log=Span(log, 0, log.stat().st_size))
+    stack.exchanges.invoked({}, died)
+    opened = inside(row(page, "Dies"))
+    expect(opened).to_contain_text("The function failed: crashed.")
+    expect(opened.locator(".log")).to_have_text("ModuleNotFoundError: nothing\nwhsec_•••")
 
 
 def test_the_list_stays_small_whatever_is_asked(stack: Stack) -> None:
@@ -119,15 +136,6 @@ def test_the_list_stays_small_whatever_is_asked(stack: Stack) -> None:
     section = page[page.index('<section id="requests"') :].partition("</section>")[0]
     assert "iii" in section
     assert len(section) < 9 * 1024
-
-
-def test_a_reset_empties_the_list(page: Page, stack: Stack) -> None:
-    request_id = ask(stack, "stripe/portal?customerId=cus_of_nobody", "asks").json()["requestId"]
-    expect(row(page, request_id)).to_have_count(1)
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Reset").click()
-    expect(page.locator("#note")).to_contain_text("as it was after the start")
-    expect(row(page, request_id)).to_have_count(0)
 
 
 def test_a_log_is_named_where_it_is(page: Page, stack: Stack) -> None:

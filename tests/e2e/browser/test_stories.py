@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from local.stack import Stack
-from tests.e2e.browser.steps import CHROMIUM, accessible, badge, subscribe
+from tests.e2e.browser.steps import CHROMIUM, accessible, badge
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM, reason="no Chromium on the PATH: the browser tests do not run")]
 
@@ -25,7 +25,7 @@ def test_a_story_is_played_and_repaired(page: Page) -> None:
     expect(sides).to_contain_text("Nothing differs.")
 
 
-def test_the_address_of_a_story_plays_it(page: Page, stack: Stack) -> None:
+def test_the_address_of_a_story_plays_it_and_a_field_says_why_it_is_so(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.api_url}/?scenario=declined-at-first&seed=12")
     page.get_by_role("button", name="Play it with seed 12").click()
     expect(page.get_by_role("heading", name="What to look at")).to_be_visible()
@@ -33,16 +33,15 @@ def test_the_address_of_a_story_plays_it(page: Page, stack: Stack) -> None:
     page.locator("#filter-type").fill("invoice.")
     page.reload()
     expect(page.get_by_role("heading", name="What to look at")).to_be_visible()
-
-
-def test_why_a_field_is_so(page: Page) -> None:
-    subscribe(page, "asks-why")
-    badge(page, "asks-why", "ACTIVE")
-    page.locator("#tenant-asks-why-all > summary").click()
-    status = page.locator("#tenant-asks-why .fields-of li", has_text="status").first
+    page.locator("#tenant-declined-at-first-12-all > summary").click()
+    fields = page.locator("#tenant-declined-at-first-12 .fields-of li")
+    status = fields.filter(has_text="status").first
     status.locator("summary").click()
     expect(status).to_contain_text("Before, it was PENDING")
     expect(status).to_contain_text("The rule: It follows from all subscriptions")
+    linked = fields.filter(has_text="stripeCustomerId").first
+    linked.locator("summary").click()
+    expect(linked).to_contain_text("No event said so. In that second ran POST /stripe/checkout")
     status.get_by_role("link").click()
     expect(page.locator("#timeline .rows > li").first).to_be_visible()
 

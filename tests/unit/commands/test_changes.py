@@ -4,7 +4,8 @@ from typing import Any
 
 from rich.console import Console
 
-from local.commands.account import Items, grid
+from local.account import Items
+from local.commands.account import grid
 from local.commands.changes import changes
 
 NOTHING: Items = {"TENANT": [], "SUBSCRIPTION": [], "INVOICE": [], "PAYMENT": []}

@@ -203,3 +203,39 @@ def test_a_log_is_for_people(tmp_path: Path) -> None:
     exchanges = Exchanges()
     exchanges.invoked({}, Ended(0, request_id="r=", log=Span(log, 0, log.stat().st_size)))
     assert requests.log(exchanges.newest_first()) == "17:53:43.742 INFO refused status=404 detail=Bearer •••"
+
+
+def test_what_a_process_wrote_before_it_died_is_shown_and_masked(tmp_path: Path) -> None:
+    log, exchanges = tmp_path / "F.log", Exchanges()
+    log.write_text(f'{{"level": "INFO", "request_id": "r="}}\nTraceback: no module\nkey=whsec_{SECRET}\n')
+    span = Span(log, 0, log.stat().st_size)
+    exchanges.invoked({}, Ended(0, error="crashed", request_id="r=", log=span))
+    exchanges.invoked({}, Ended(0, request_id="r=", log=span))
+    well, died = exchanges.newest_first()
+    assert requests.stderr([died]) == "Traceback: no module\nkey=whsec_•••"
+    assert requests.stderr([well]) == ""
+
+
+def test_what_may_have_written_in_a_second() -> None:
+    exchanges = Exchanges()
+    second = int(time.time()) - 10
+
+    def ran(function: str, ended: float) -> None:
+        exchanges.invoked({}, Ended(ended, seconds=0.5, function=function))
+
+    ran("ReconcileStripeFunction", second + 1.2)  # it began in the second
+    ran("SweepDueItemsFunction", second + 2)  # it began afterwards
+    ran("PublishBillingEventsFunction", second + 0.5)  # it writes nothing
+    exchanges.exchanged(exchange("/api/v1/billing/now", who="acme"))
+    exchanges.exchanged(exchange("/api/v1/billing/others", who="other"))
+    exchanges.exchanged(exchange("/api/v1/billing/refused", who="acme", status=404))
+    exchanges.exchanged(
+        exchange("/api/v1/billing/hook", '{"id": "evt_1", "for": "acme"}', function="StripeWebhookFunction")
+    )
+
+    def names(at: float) -> list[str]:
+        return [requests.name(one) for one in requests.at_work(desk(exchanges), at, "acme")]
+
+    assert names(second) == ["ReconcileStripe"]
+    [now] = [one for one in exchanges.newest_first() if one.path.endswith("/now")]
+    assert names(int(now.at)) == ["POST /now"]
