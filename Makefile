@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 # the environment: make puts them there, and process lists do not show them.
 GIVEN = $(foreach GIVEN_,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(GIVEN_))),'$(GIVEN_)'))
 
-.PHONY: help setup demo up token show sign advance weather fail scenario roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants lint types format template docs lock wheels sbom build check clean
+.PHONY: help setup demo up token show sign advance weather fail scenario roll-secret migrate stripe-setup types-of-events test pictures torture orders attack quarter mutants bench lint types format template docs lock wheels sbom build check clean
 
 ##@ Begin here
 # Prints the comments of this file: `##@` begins a group, `##` after a target says what it does, and a line that begins
@@ -104,6 +104,11 @@ quarter: setup ## 90 days, half of the webhooks lost: TENANTS=50 SEED=…
 
 mutants: setup ## Does `torture` notice if a guard is taken away?
 	@$(BIN)/python -m tests.torture.mutants
+
+bench: setup ## What it costs, beside its opponents (docs/performance.md)
+## PLOT=1 draws the picture of that page anew
+	@[ -d .aws-sam/build/BillingLayer ] || $(MAKE) --no-print-directory build
+	@$(BIN)/python -W ignore -m benchmarks
 
 ##@ The code
 lint: setup ## ruff, and the direction of the imports

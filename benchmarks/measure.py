@@ -1,5 +1,6 @@
 """What the benchmarks share: figures of many runs, and a table of them."""
 
+import json
 import os
 import platform
 import statistics
@@ -59,6 +60,13 @@ def show(title: str, heads: list[str], rows: list[list[str]]) -> None:
         )
         if not number:
             print("|" + "|".join("-" * (width + 1) + ("-" if not n else ":") for n, width in enumerate(widths)) + "|")
+
+
+def keep(name: str, figures: dict[str, float]) -> None:
+    """For `make bench`, which compares them with the goals by their names (`__main__.py`)."""
+    folder = ROOT / ".local" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(figures))
 
 
 def machine() -> str:
