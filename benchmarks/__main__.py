@@ -73,9 +73,9 @@ def _plot(goals: list[Goal], found: dict[str, float], into: Path) -> None:
     """Bars of what ours costs beside its opponent, which costs 1. The line on each bar is the goal."""
     wide, high, left = 720, 46, 20
     scale = (wide - 2 * left) / 1.2
+    box = f'viewBox="0 0 {wide} {high * len(goals) + 50}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high * len(goals) + 50}" role="img"'
-        ' font-family="system-ui, sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img" font-family="sans-serif" font-size="13">',
         "<title>What ours costs beside the opponent</title>",
         f'<rect width="{wide}" height="100%" fill="#ffffff"/>',
     ]
