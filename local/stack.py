@@ -183,7 +183,7 @@ class Stack:
         functions = template.functions(self.parameters(), here)
         self.logs.mkdir(exist_ok=True)
         self.environment = {name: value for f in functions for name, value in f.environment.items()}
-        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.credentials, self.logs) for f in functions}
+        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.environment, self.logs) for f in functions}
         for runtime in runtimes.values():
             runtime.watch = self.exchanges.invoked
             self._running.callback(runtime.close)
@@ -219,7 +219,7 @@ class Stack:
         self._moto = aws
         serving = self._serve(aws, self.ports.aws, for_containers=True)
         self._running.callback(aws.forget)  # the next stack in this process begins with nothing
-        return AwsAccess(serving, credentials)
+        return AwsAccess(serving, credentials, url)
 
     def _create_resources(self) -> str:
         self.aws.dynamodb().create_table(**template.table())

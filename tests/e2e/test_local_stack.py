@@ -139,7 +139,7 @@ def test_a_function_that_runs_out_of_time_is_stopped(stack: Stack, tmp_path: Pat
         "    return sorted(os.environ)\n"
     )
     made = replace(template.functions(stack.parameters(), {})[0], code=tmp_path, timeout=1, environment={"MINE": "1"})
-    runtime = Runtime(made, stack.aws.credentials, tmp_path, time_limit_factor=1)
+    runtime = Runtime(made, stack.aws.environment, tmp_path, time_limit_factor=1)
     try:
         for event in ("hang", "crash", "raise"):
             began = time.monotonic()
