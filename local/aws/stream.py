@@ -20,6 +20,7 @@ MAX_TRIES: Final = 10
 class StreamPoller:
     def __init__(self, aws: AwsAccess, function: Runtime) -> None:
         self._client = aws.streams()
+        self._of_moto = not aws.dynamodb_url
         self._arn = aws.dynamodb().describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
         self._function = function
         self._read_to: dict[str, str] = {}  # shard -> the last sequence number that was read
@@ -69,14 +70,16 @@ class StreamPoller:
         return len(records)
 
     def _records(self, shard: str) -> list[dict[str, Any]]:
-        """The next records, read twice: only those that come both times count.
+        """The next records. Those of moto are read twice: only those that come both times count.
 
         If a transaction fails between moto's answers about the iterator and about the records, the iterator is one of a
         table that moto has thrown away, with the writes of that transaction. They never happened, and the records that
         get their sequence numbers afterwards would be skipped.
         """
         found = self._read_once(shard)
-        again = {record["eventID"] for record in self._read_once(shard)} if found else set()
+        if not found or not self._of_moto:
+            return found
+        again = {record["eventID"] for record in self._read_once(shard)}
         return [record for record in found if record["eventID"] in again]
 
     def _read_once(self, shard: str) -> list[dict[str, Any]]:
