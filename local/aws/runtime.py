@@ -74,7 +74,8 @@ class _Worker:
 class Runtime:
     """`run` starts a process when it needs one, up to a limit, and keeps it for later calls.
 
-    The processes have `environment` (of AWS) beside the function's own. `watch` gets the event of each `invoke`, and how it ended. The gateway tells of what it runs by itself.
+    `environment` (of AWS) comes beside the function's own. `watch` gets the event of each `invoke`, and how it ended.
+    The gateway tells of what it runs by itself.
     """
 
     def __init__(
