@@ -2,10 +2,10 @@
 
     PYTHONPATH=layers/billing:. python benchmarks/local_stack.py [--events 300] [--senders 8] [--moto]
 
-Tenants subscribe, pay and renew at the stand-in while all webhooks are lost. Then a process of its own signs the events
-and sends them to the gateway: the first of every tenant, the second of every tenant, and so on. The time is that from
-the first request to the last answer. A part of the events is sent before, so that all processes have begun. "Drained"
-is when the last announcement was on the bus. CPU is user and system time, as Linux counts it (in 10 ms).
+Tenants subscribe, pay and renew at the stand-in while all webhooks are lost. Then another process signs the events, and
+sends them to the gateway: the first of every tenant, the second of every tenant, and so on. Those of some tenants are
+sent before, so that all processes have begun. The CPU time, user's and system's, is that of Linux, which counts 10 ms
+at a time.
 """
 
 import argparse
@@ -14,8 +14,9 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -31,53 +32,59 @@ from local.scenarios import Scene
 from local.stack import Stack, temporary
 
 TIMEOUT = 600.0
-WARM_SHARE = 4  # one of so many tenants is there to start the processes
+WARM_SHARE = 4  # so many events are measured for one that was sent before
 
 
 def sender(url: str, secret: str, senders: int) -> None:
-    """The sending process: reads events (one a line), sends them, and writes times and statuses."""
+    """The sending process: reads events (one a line), signs them, says so, waits for a line, and sends them.
+
+    Then it prints the seconds from the first request to the last answer, those of each answer, and what was answered.
+    """
     address = urlsplit(url)
-    waiting: SimpleQueue[bytes] = SimpleQueue()
-    for line in sys.stdin.buffer:
-        waiting.put(line.strip())
+    waiting: SimpleQueue[tuple[bytes, dict[str, str]]] = SimpleQueue()
     took: list[float] = []
-    statuses: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
+    for line in iter(sys.stdin.buffer.readline, b"\n"):
+        body = line.strip()
+        signature = sign(body, secret, int(time.time()))
+        waiting.put((body, {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}))
+    print("ready", flush=True)
+    sys.stdin.buffer.readline()
 
     def send() -> None:
         connection = HTTPConnection(str(address.hostname), address.port or 80, timeout=TIMEOUT)
-        while True:
-            try:
-                body = waiting.get_nowait()
-            except Empty:
-                return
-            headers = {
-                "Content-Type": "application/json; charset=utf-8",
-                "Stripe-Signature": sign(body, secret, int(time.time())),
-            }
-            began = time.perf_counter()
-            connection.request("POST", address.path, body, headers)
-            answer = connection.getresponse()
-            said = answer.read()
-            took.append(time.perf_counter() - began)
-            statuses[f"{answer.status} {json.loads(said).get('status', '')}"] += 1
+        with suppress(Empty):
+            while True:
+                body, headers = waiting.get_nowait()
+                began = time.perf_counter()
+                connection.request("POST", address.path, body, headers)
+                answer = connection.getresponse()
+                said = answer.read()
+                took.append(time.perf_counter() - began)
+                answers[f"{answer.status} {json.loads(said).get('status', '')}"] += 1
 
     threads = [Thread(target=send) for _ in range(senders)]
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "took": sorted(took), "statuses": statuses}))
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "took": sorted(took), "answers": answers}))
 
 
-def send(stack: Stack, events: list[dict[str, Any]], senders: int) -> dict[str, Any]:
-    lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+@contextmanager
+def ready(stack: Stack, events: list[dict[str, Any]], senders: int) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Yields a function that lets the sending process send the events, and returns what that process prints."""
     command = [sys.executable, __file__, "--send-to", stack.webhook_url, "--senders", str(senders)]
     environment = os.environ | {"STRIPE_WEBHOOK_SECRET": stack.webhook_secret}
-    done = subprocess.run(command, input=lines, capture_output=True, check=True, env=environment)  # noqa: S603
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:  # noqa: S603
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"".join(json.dumps(event).encode() + b"\n" for event in events) + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        yield lambda: json.loads(process.communicate(b"\n")[0])
 
 
 def lives(stack: Stack, tenant: str) -> list[dict[str, Any]]:
@@ -101,8 +108,8 @@ class Cpu:
     def __init__(self) -> None:
         self._begin = self._now()
 
-    def since(self) -> dict[str, float]:
-        used: Counter[str] = Counter()
+    def since(self) -> defaultdict[str, float]:
+        used: defaultdict[str, float] = defaultdict(float)
         for (pid, name), seconds in self._now().items():
             used[name] += seconds - self._begin.get((pid, name), 0)
         return used
@@ -137,30 +144,35 @@ def measure(stack: Stack, events: int, senders: int) -> None:
     while sum(map(len, of_tenants)) < events * (1 + 1 / WARM_SHARE):
         of_tenants.append(lives(stack, f"tenant-{len(of_tenants)}"))
     warm = len(of_tenants) // (WARM_SHARE + 1)
-    send(stack, rounds(of_tenants[:warm]), senders)
-    stack.wait_until_announced(TIMEOUT)
-    calls, announced, cpu = len(stack.stripe.calls), len(stack.announcements), Cpu()
+    with ready(stack, rounds(of_tenants[:warm]), senders) as send:
+        send()
+    _drain(stack)
     chosen = rounds(of_tenants[warm:])[:events]
-    answer = send(stack, chosen, senders)
-    spent = cpu.since()
-    began = time.perf_counter()
-    _until(lambda: stack.wait_until_announced(TIMEOUT))
-    drained = time.perf_counter() - began
-    spent_drained = cpu.since()
-    took = answer["took"]
+    with ready(stack, chosen, senders) as send:
+        calls, announced, cpu = len(stack.stripe.calls), len(stack.announcements), Cpu()
+        told = send()
+    answered, began = cpu.since(), time.perf_counter()
+    _drain(stack)
+    seconds, drained = time.perf_counter() - began, cpu.since()
+    rate, took = len(chosen) / told["seconds"], told["took"]
     print(f"{stack.database}, {senders} senders, {len(chosen)} events of {len(of_tenants) - warm} tenants")
-    print(f"answers: {answer['statuses']}, calls of Stripe: {len(stack.stripe.calls) - calls}")
-    print(f"{len(chosen) / answer['seconds']:.1f} events/s: {answer['seconds']:.2f} s from the first request to the last answer")
-    print(f"an answer: median {took[len(took) // 2] * 1000:.0f} ms, 95 % below {took[len(took) * 95 // 100] * 1000:.0f} ms")
-    print(f"drained {drained:.2f} s after; {len(stack.announcements) - announced} announcements")
+    print(f"{rate:.1f} events/s: {told['seconds']:.2f} s from the first request to the last answer")
+    print(f"answers: {told['answers']}, calls of Stripe: {len(stack.stripe.calls) - calls}")
+    median, late = (took[len(took) * share // 100] * 1000 for share in (50, 95))
+    print(f"one answer: median {median:.0f} ms, 95 % below {late:.0f} ms")
+    print(f"{len(stack.announcements) - announced} announcements, the last {seconds:.2f} s after the last answer")
     print(f"{'CPU, ms an event':32}{'until answered':>16}{'until drained':>16}")
-    for name in sorted(spent_drained):
-        print(f"{name:32}{spent[name] / len(chosen) * 1000:16.1f}{spent_drained[name] / len(chosen) * 1000:16.1f}")
+    for used in (answered, drained):
+        used["these senders"] = told["cpu"]
+        used["together"] = sum(used.values())
+    for name in sorted(drained, key=lambda name: (name == "together", name)):
+        if drained[name]:
+            print(f"{name:32}" + "".join(f"{used[name] / len(chosen) * 1000:16.1f}" for used in (answered, drained)))
 
 
-def _until(done: Callable[[], bool]) -> None:
-    while not done():
-        pass
+def _drain(stack: Stack) -> None:
+    if not stack.wait_until_announced(TIMEOUT):
+        sys.exit("The stream was not read to its end.")
 
 
 def main() -> None:
