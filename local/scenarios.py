@@ -11,8 +11,6 @@ from typing import Any, Final
 
 import requests
 
-from billing.adapters.table.store import Table
-from local import template
 from local.desk import Desk
 from local.stripe.engine import invoices
 
@@ -97,7 +95,7 @@ def tenant_of(name: str, seed: int) -> str:
 
 
 def is_played(stack: Desk, name: str, seed: int) -> bool:
-    return Table(stack.aws.dynamodb(), template.TABLE_NAME).tenant(tenant_of(name, seed)) is not None
+    return stack.aws.table().tenant(tenant_of(name, seed)) is not None
 
 
 def _call(method: Callable[..., requests.Response], url: str, *, refused: bool = False, **request: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from moto import mock_aws
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.routing import Map
+from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
@@ -28,6 +32,7 @@ from local.aws.clients import TIME_LIMIT_FACTOR, Credentials
 from local.aws.gateway import http_event, routes
 from local.aws.worker import Context, load
 from local.commands.sign import delivery
+from local.stack import Quiet
 from local.stripe.account import Account
 from local.stripe.api.catalogue import recurring
 from local.stripe.controls import METHODS
@@ -35,6 +40,7 @@ from local.stripe.engine import checkout
 from local.stripe.engine.store import Object
 
 WEBHOOK_SECRET = "whsec_test"
+_OWN_CLIENT = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER")
 CREDENTIALS = Credentials("testing", "testing").environment  # of moto in this process, which takes any
 TENANT = "550e8400"
 CUSTOMER = "cus_abc123"
@@ -55,6 +61,7 @@ class Answer:
 class World:
     stripe: Account
     table: Table
+    dynamodb: Any  # boto3's client of the same table: the tests' own eyes
     secret_arn: str
     address: str  # of Stripe's stand-in
     functions: list[template.Function]
@@ -159,7 +166,17 @@ class World:
 
 @cache
 def client(service: Any) -> Any:
-    return boto3.client(service)
+    """Of this process's moto, whatever the environment says."""
+    return boto3.client(service, config=Config(ignore_configured_endpoint_urls=True))  # type: ignore[call-arg]
+
+
+@cache
+def aws() -> str:
+    """The address of this process's moto, for the clients that are not boto3's."""
+    moto = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 @contextmanager
@@ -168,7 +185,7 @@ def wired(account: Account, stripe_url: str, patch: pytest.MonkeyPatch) -> Itera
 
     `patch` sets the environment. Whoever gives it also undoes it.
     """
-    for name, value in CREDENTIALS.items():
+    for name, value in (CREDENTIALS | {name: aws() for name in _OWN_CLIENT}).items():
         patch.setenv(name, value)
     # All worlds use one session, so boto3 reads its models only once.
     with mock_aws(config={"core": {"reset_boto3_session": False}}):
@@ -194,7 +211,7 @@ def wired(account: Account, stripe_url: str, patch: pytest.MonkeyPatch) -> Itera
                 if text:
                     patch.setenv(name, text)
         bootstrap.reset()
-        yield World(account, Table(client("dynamodb"), template.TABLE_NAME), arn, stripe_url, functions)
+        yield World(account, bootstrap.table(), client("dynamodb"), arn, stripe_url, functions)
     bootstrap.reset()
 
 
@@ -202,7 +219,7 @@ def set_secret(
     secret_arn: str, webhook_secret: str | list[str] = WEBHOOK_SECRET, api_key: str = "sk_test_local"
 ) -> None:
     value = json.dumps({"api-key": api_key, "webhook-secret": webhook_secret})
-    boto3.client("secretsmanager").put_secret_value(SecretId=secret_arn, SecretString=value)
+    client("secretsmanager").put_secret_value(SecretId=secret_arn, SecretString=value)
     bootstrap.reset()
 
 

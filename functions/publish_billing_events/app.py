@@ -10,4 +10,4 @@ from billing.edge import stream
 
 def handler(event: dict[str, Any], context: LambdaContext) -> stream.BatchResponse:
     publisher = Publisher(bootstrap.table(), bootstrap.bus(), bootstrap.settings().announcement_version)
-    return stream.each(event, context, publisher.publish)
+    return stream.handle(event, context, publisher.publish)

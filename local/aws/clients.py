@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import boto3
 from botocore.config import Config
 
+from billing.adapters.aws import credentials
+from billing.adapters.aws.json_api import DYNAMODB, JsonApi, Limits
+from billing.adapters.table.store import Table
+from local import template
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -58,6 +63,12 @@ class AwsAccess:
         """For the functions, beside the variables of the template. Every call that AWS forwards costs some 2 ms."""
         near = {"AWS_ENDPOINT_URL_DYNAMODB": self.dynamodb_url} if self.dynamodb_url else {}
         return self.credentials.environment | near
+
+    def table(self) -> Table:
+        """The billing table, by the project's own code."""
+        keys = credentials.Credentials(self.credentials.access_key_id, self.credentials.secret_access_key)
+        limits = Limits(connect=UNHURRIED_SECONDS, read=UNHURRIED_SECONDS)
+        return Table(JsonApi(DYNAMODB, lambda: keys, limits, url=self.url, region=REGION), template.TABLE_NAME)
 
     def dynamodb(self) -> "DynamoDBClient":
         return boto3.client("dynamodb", **self._settings(self.dynamodb_url))

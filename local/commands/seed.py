@@ -10,7 +10,6 @@ from typing import Any, Final
 import requests
 import stripe
 
-from billing.adapters.table.store import Table
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.entities import Tenant
 from billing.domain.writes import Pointer, StripeId
@@ -38,7 +37,7 @@ def seed(stack: Desk) -> str:
     client = stripe.StripeClient(stack.api_key, base_addresses={"api": stack.stripe_base})
     customer = _customer(stack, client)
     tenant = Tenant(tenant_id=TENANT, stripe_customer_id=customer)
-    table = Table(stack.aws.dynamodb(), template.TABLE_NAME)
+    table = stack.aws.table()
     table.write([tenant], [Pointer(StripeId(customer), tenant_id=TENANT)])
     for plan_id, (name, amount) in PLANS.items():
         price = _price(client, plan_id, name, amount)

@@ -104,7 +104,7 @@ class Sides:
 
     @cached_property
     def _table(self) -> Table:
-        return Table(self._stack.aws.dynamodb(), template.TABLE_NAME)
+        return self._stack.aws.table()
 
     @cached_property
     def _stripe(self) -> StripeApi:
@@ -159,10 +159,14 @@ class Sides:
         return listed, older
 
     def _held(self, tenant_id: str) -> Iterator[Item]:
-        found = self._table.client.get_paginator("query").paginate(
-            TableName=template.TABLE_NAME,
-            KeyConditionExpression="PK = :pk",
-            ExpressionAttributeValues={":pk": {"S": keys.tenant(tenant_id).PK}},
+        found = (
+            self._stack.aws.dynamodb()
+            .get_paginator("query")
+            .paginate(
+                TableName=template.TABLE_NAME,
+                KeyConditionExpression="PK = :pk",
+                ExpressionAttributeValues={":pk": {"S": keys.tenant(tenant_id).PK}},
+            )
         )
         loaded = (items.load(raw) for page in found for raw in page["Items"])
         return (item for item in loaded if _kind(item) in _AT_STRIPE)

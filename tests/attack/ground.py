@@ -19,7 +19,6 @@ from types import SimpleNamespace
 from typing import Any, Final, Protocol, TextIO
 
 import pytest
-from botocore.client import BaseClient
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from werkzeug.serving import make_server
@@ -31,6 +30,7 @@ from local.stack import Quiet
 from local.stripe.account import Account
 from local.stripe.engine.store import Store
 from local.stripe.server import StripeServer
+from tests.aws_calls import intercept
 from tests.world import World, wired
 
 NOW: Final = 1_795_435_200  # Unix seconds; the clocks of the platform and of the stand-in stay there
@@ -175,10 +175,10 @@ def restore(world: World, before: Items, after: Items) -> None:
     """Makes the table as it was."""
     for key in after.keys() - before.keys():
         pk, sk = (json.loads(after[key])[name] for name in ("PK", "SK"))
-        world.table.client.delete_item(TableName=world.table.name, Key={"PK": pk, "SK": sk})
+        world.dynamodb.delete_item(TableName=world.table.name, Key={"PK": pk, "SK": sk})
     for key, item in before.items():
         if after.get(key) != item:
-            world.table.client.put_item(TableName=world.table.name, Item=json.loads(item))
+            world.dynamodb.put_item(TableName=world.table.name, Item=json.loads(item))
 
 
 # -- what one call costs
@@ -197,16 +197,15 @@ class Cost:
 def measured(world: World) -> Iterator[Cost]:
     """Counts the calls of AWS and of Stripe, and what is logged. Lambda is not asked: it accepts every invocation."""
     cost = Cost()
-    call = BaseClient._make_api_call  # type: ignore[attr-defined]
     calls = len(world.stripe.calls)
     log = io.StringIO()
 
-    def counted(client: BaseClient, operation: str, params: Event) -> Any:
+    def counted(_: str, operation: str, __: Event, call: Callable[[], Any]) -> Any:
         cost.aws += 1
-        return {"StatusCode": 202} if operation == "Invoke" else call(client, operation, params)
+        return {"StatusCode": 202} if operation == "Invoke" else call()
 
     with pytest.MonkeyPatch.context() as patch, _logging_to(log):
-        patch.setattr(BaseClient, "_make_api_call", counted)
+        intercept(patch, counted)
         try:
             yield cost
         finally:

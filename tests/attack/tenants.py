@@ -84,7 +84,7 @@ class Tenants:
             store.add(event)
         change = {"PK": f"HISTORY#{VICTIM}", "SK": "2026-11-23T12:00:00Z#TENANT#0000000001", "entityId": VICTIM}
         item: Any = {name: {"S": value} for name, value in (change | {"at": "victim", "entity": "TENANT"}).items()}
-        world.table.client.put_item(TableName=world.table.name, Item=item)
+        world.dynamodb.put_item(TableName=world.table.name, Item=item)
         every = {kind: [obj["id"] for obj in store.all(kind)] for kind in store.objects}
         return {
             "tenant": [VICTIM, OTHER_VICTIM],

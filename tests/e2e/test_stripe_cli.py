@@ -12,9 +12,7 @@ import pytest
 import requests
 
 from billing.adapters.table import keys
-from billing.adapters.table.store import Table
 from billing.replica.effects import EFFECTS
-from local import template
 from local.stack import Stack
 from local.tokens import STATE
 
@@ -118,7 +116,7 @@ def test_a_trigger_arrives_and_is_applied(cli: Path, stack: Stack, event_type: s
     assert stack.stripe.webhooks.wait_idle(TIMEOUT)
     made = [event for event in stack.stripe.store.all("event", type=event_type) if event["id"] not in before]
     assert made, f"the trigger made no {event_type}"
-    table = Table(stack.aws.dynamodb(), template.TABLE_NAME)
+    table = stack.aws.table()
     records = table.read(keys.event(event["id"]) for event in made)
     # An event is STALE if a fetch in the same second already brought its state. An expired session is always STALE,
     # because our checkout did not open it.

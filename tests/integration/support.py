@@ -23,7 +23,7 @@ def state(world: World) -> list[dict[str, Any]]:
     """Returns the content of the account, without the traces of how it came about."""
     tenant = world.tenant()
     subscriptions = world.subscriptions()
-    partition = world.table.client.query(
+    partition = world.dynamodb.query(
         TableName=world.table.name,
         KeyConditionExpression="PK = :pk",
         ExpressionAttributeValues={":pk": {"S": f"TENANT#{TENANT}"}},

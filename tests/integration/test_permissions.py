@@ -2,14 +2,15 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 
 from billing import bootstrap
 from billing.replica.effects import EFFECTS
 from local.stripe.engine import payments, periods, subscriptions
+from tests.aws_calls import intercept
 from tests.world import TENANT, World
 
 # The operations that have another name in IAM.
@@ -37,20 +38,18 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
         finally:
             running.pop()
 
-    call = BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def noted(self: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+    def noted(service: str, operation: str, params: dict[str, Any], call: Callable[[], Any]) -> Any:
         if threading.get_ident() != here:
-            return call(self, operation, params)  # a local stack in another thread makes this call
+            return call()  # a local stack in another thread makes this call
         if running and operation == "TransactWriteItems":
             seen[running[-1]] |= {_WRITES[kind] for item in params["TransactItems"] for kind in item}
         elif running:
-            action = f"{self.meta.service_model.service_name}:{operation}"
+            action = f"{service}:{operation}"
             seen[running[-1]].add(_NAMES.get(action, action))
-        return call(self, operation, params)
+        return call()
 
     monkeypatch.setattr(World, "run", run)
-    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    intercept(monkeypatch, noted)
     return seen
 
 

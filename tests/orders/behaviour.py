@@ -210,6 +210,11 @@ def canonical(item: Raw) -> Raw:
     kept |= {name: {"S": kept[name]["S"].split("?s=")[0]} for name in _ADDRESSES if name in kept}
     if "revision" in item:  # any number but none
         kept["revision"] = {"N": "1"}
+    if "listedAt" in item:  # with the revisions of `kept`, where the list is true
+        kept["listedAt"] = {"N": "1" if item["listedAt"] == item["revision"] else "0"}
+    if "subscriptions" in item:
+        listed = ({**one["M"], "revision": {"N": "1"}} for one in item["subscriptions"]["L"])
+        kept["subscriptions"] = {"L": [{"M": one} for one in listed]}
     return kept
 
 

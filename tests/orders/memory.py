@@ -1,6 +1,6 @@
 """DynamoDB in a dict, for the calls that the webhook, the endpoints and the sweep make.
 
-It stands in the place of boto3's client, so all of the project's own code runs unchanged. It notes what a function
+It stands in the place of the table's client, so all of the project's own code runs unchanged. It notes what a function
 reads, which is all that the function's outcome can depend on, and what it writes (`behaviour.py`). An expression that
 it does not know raises `NotImplementedError`. `test_memory.py` makes the same calls of moto and compares the answers.
 """
@@ -9,10 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import boto3
-
+from billing.adapters.aws.json_api import AwsError
 from billing.adapters.table.keys import Key
-from local.aws.clients import REGION
 
 type Raw = dict[str, Any]  # an item with DynamoDB's typed values
 type Read = tuple[str, ...]  # ("item", PK, SK), ("prefix", PK, SK) or ("index", shard, until)
@@ -32,7 +30,6 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.exceptions = boto3.client("dynamodb", region_name=REGION).exceptions  # it makes no call
         self.begin({})
 
     def begin(self, items: Mapping[Key, Raw]) -> None:
@@ -43,18 +40,29 @@ class Memory:
         self._base = dict(items)
         self._written: set[Key] = set()
 
+    def call(self, operation: str, parameters: Raw) -> Raw:
+        operations: dict[str, Callable[..., Raw]] = {
+            "GetItem": self._get_item,
+            "BatchGetItem": self._batch_get_item,
+            "Query": self._query,
+            "PutItem": self._put_item,
+            "UpdateItem": self._update_item,
+            "TransactWriteItems": self._transact_write_items,
+        }
+        return operations[operation](**parameters)
+
     # -- the calls
 
-    def get_item(self, *, Key: Raw, **_: Any) -> Raw:  # noqa: N803 - as boto3 names it, here and below
+    def _get_item(self, *, Key: Raw, **_: Any) -> Raw:  # noqa: N803 - as DynamoDB names it, here and below
         found = self._get(_key(Key))
         return {"Item": found} if found else {}
 
-    def batch_get_item(self, *, RequestItems: Raw) -> Raw:  # noqa: N803
+    def _batch_get_item(self, *, RequestItems: Raw) -> Raw:  # noqa: N803
         [(table, asked)] = RequestItems.items()
         found = [self._get(_key(key)) for key in asked["Keys"]]
         return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
 
-    def query(self, *, KeyConditionExpression: str, ExpressionAttributeValues: Raw, **_: Any) -> Raw:  # noqa: N803
+    def _query(self, *, KeyConditionExpression: str, ExpressionAttributeValues: Raw, **_: Any) -> Raw:  # noqa: N803
         given = {name: value["S"] for name, value in ExpressionAttributeValues.items()}
         match KeyConditionExpression:
             case "PK = :pk AND begins_with(SK, :sk)":
@@ -69,21 +77,21 @@ class Memory:
             items = [{name: item[name] for name in _INDEXED} for item in items]
         return {"Items": items}
 
-    def put_item(self, *, Item: Raw, **condition: Any) -> Raw:  # noqa: N803
+    def _put_item(self, *, Item: Raw, **condition: Any) -> Raw:  # noqa: N803
         self._check([(_key(Item), condition)], "PutItem")
         self._put(Item)
         return {}
 
-    def update_item(self, *, Key: Raw, UpdateExpression: str, **condition: Any) -> Raw:  # noqa: N803
+    def _update_item(self, *, Key: Raw, UpdateExpression: str, **condition: Any) -> Raw:  # noqa: N803
         self._check([(_key(Key), condition)], "UpdateItem")
         self._put(_updated({**Key, **(self._get(_key(Key)) or {})}, UpdateExpression, condition))
         return {}
 
-    def transact_write_items(self, *, TransactItems: Sequence[Raw]) -> Raw:  # noqa: N803
+    def _transact_write_items(self, *, TransactItems: Sequence[Raw]) -> Raw:  # noqa: N803
         writes = [(kind, {**write}) for one in TransactItems for kind, write in one.items()]
         keys = [_key(write.get("Item") or write["Key"]) for _, write in writes]
         if len(set(keys)) < len(keys):
-            raise self._error("ValidationException", "TransactWriteItems", Message="two operations on one item")
+            raise AwsError("ValidationException", {"message": "two operations on one item"})
         self._check([(key, write) for key, (_, write) in zip(keys, writes, strict=True)], "TransactWriteItems")
         for kind, write in writes:
             if kind == "Put":
@@ -112,14 +120,9 @@ class Memory:
             return
         if operation == "TransactWriteItems":
             reasons = [{"Code": "ConditionalCheckFailed" if one else "None"} for one in failed]
-            raise self._error("TransactionCanceledException", operation, CancellationReasons=reasons)
+            raise AwsError("TransactionCanceledException", {"CancellationReasons": reasons})
         [(key, _)] = conditions
-        raise self._error("ConditionalCheckFailedException", operation, Item=self.items.get(key))
-
-    def _error(self, code: str, operation: str, *, Message: str = "", **more: Any) -> Exception:  # noqa: N803
-        kind: Any = self.exceptions.from_code(code)
-        made: Exception = kind({"Error": {"Code": code, "Message": Message}, **more}, operation)
-        return made
+        raise AwsError("ConditionalCheckFailedException", {"Item": self.items.get(key)})
 
 
 def found_by(read: Read, items: Mapping[Key, Any], raw: Callable[[Any], Raw] = lambda item: item) -> list[Key]:

@@ -1,11 +1,12 @@
 """The stage of a history: the real handlers over a table in memory, and Stripe's stand-in, asked how it was.
 
-Everything that the functions are connected to is replaced at the border of the process: boto3's client of DynamoDB, the
-SDK's HTTP client, the clocks. Nothing of the project's own code is.
+Everything that the functions are connected to is replaced at the border of the process: the table's client, the HTTP
+client of Stripe's SDK, the clocks. Nothing of the project's own code is.
 """
 
 import copy
 import itertools
+import json
 import logging
 import os
 import re
@@ -17,15 +18,13 @@ from typing import Any, Final
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import boto3
 import stripe
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from requests.structures import CaseInsensitiveDict
 from werkzeug.test import Client
 
 from billing import bootstrap, clock
 from billing.adapters import stripe_api
-from billing.adapters.table.store import Table
+from billing.adapters.aws.json_api import DYNAMODB, JsonApi
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.observability import logger, metrics
 from local import template
@@ -122,8 +121,7 @@ def staged(client: Callable[[Memory], Any] = lambda memory: memory) -> Iterator[
         secret = {"api-key": stage.account.api_key, "webhook-secret": WEBHOOK_SECRET}
         replaced: list[Any] = [
             patch.dict(os.environ, environment | CREDENTIALS),
-            patch.object(boto3, "client", _clients(table, boto3.client)),
-            patch.object(SecretsProvider, "get", lambda *_, **__: secret),
+            patch.object(JsonApi, "call", _answers(table, secret)),
             patch.object(stripe.RequestsClient, "request", stage.request),
             patch.object(stripe_api, "monotonic", itertools.count(0, _CALL_SECONDS).__next__),
             patch.object(clock, "seconds", lambda: stage.now),
@@ -137,12 +135,17 @@ def staged(client: Callable[[Memory], Any] = lambda memory: memory) -> Iterator[
         stack.callback(logger.setLevel, logging.INFO)
         bootstrap.reset()
         stack.callback(bootstrap.reset)
-        stage.world = World(stage.account, Table(table, template.TABLE_NAME), "", _STRIPE, functions, timeout=UNHURRIED)
+        stage.world = World(stage.account, bootstrap.table(), None, "", _STRIPE, functions, timeout=UNHURRIED)
         yield stage
 
 
-def _clients(table: Any, real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda service, **options: table if service == "dynamodb" else real(service, **options)
+def _answers(table: Any, secret: Any) -> Callable[..., Any]:
+    def call(api: JsonApi, operation: str, parameters: Any) -> Any:
+        if api.service is DYNAMODB:
+            return table.call(operation, parameters)
+        return {"SecretString": json.dumps(secret)}
+
+    return call
 
 
 __all__ = ["START", "Ids", "Moment", "Object", "Stage", "frozen", "staged"]

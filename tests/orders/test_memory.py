@@ -7,9 +7,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from billing.adapters.aws.json_api import AwsError
 from billing.errors import RevisionConflict
 from local import template
 from local.aws.clients import REGION
@@ -24,34 +26,30 @@ class Both:
 
     def __init__(self, calls: Counter[str], memory: Memory) -> None:
         self.calls = calls
-        self.exceptions = memory.exceptions
         self._memory = memory
         self._moto: Any = boto3.client("dynamodb", region_name=REGION)
         self._moto.create_table(**{n: v for n, v in template.table().items() if n != "StreamSpecification"})
 
-    def __getattr__(self, operation: str) -> Any:
-        return partial(self._call, operation)
-
-    def _call(self, operation: str, **parameters: Any) -> Any:
-        real, made = (_answer(getattr(one, operation), parameters) for one in (self._moto, self._memory))
+    def call(self, operation: str, parameters: Any) -> Any:
+        try:
+            real = getattr(self._moto, xform_name(operation))(**parameters)
+        except ClientError as error:
+            real = {"code": error.response["Error"]["Code"], **error.response}
+        try:
+            made = self._memory.call(operation, parameters)
+        except AwsError as error:
+            assert _compared({"code": error.code, **error.answer}) == _compared(real), (operation, parameters)
+            self.calls[f"{operation} refused"] += 1
+            raise
         assert _compared(made) == _compared(real), (operation, parameters)
-        self.calls[f"{operation} refused" if isinstance(made, ClientError) else operation] += 1
-        if isinstance(made, ClientError):
-            raise made
+        self.calls[operation] += 1
         return made
 
 
-def _answer(call: Any, parameters: Any) -> Any:
-    try:
-        return call(**parameters)
-    except ClientError as error:
-        return error
-
-
 def _compared(answer: Any) -> Any:
-    if isinstance(answer, ClientError):
-        told: Any = answer.response
-        return told["Error"]["Code"], [one["Code"] for one in told.get("CancellationReasons", [])], told.get("Item")
+    if "code" in answer:
+        reasons = [one["Code"] for one in answer.get("CancellationReasons", [])]
+        return answer["code"], reasons, answer.get("Item")
     found = [*answer.get("Items", []), *(item for items in answer.get("Responses", {}).values() for item in items)]
     return answer.get("Item"), sorted(found, key=lambda item: (item["PK"]["S"], item["SK"]["S"]))
 
@@ -75,5 +73,5 @@ def test_as_moto_answers(name: str, calls: Counter[str]) -> None:
         assert tenant
         with pytest.raises(RevisionConflict):
             table.write([replace(tenant, revision=tenant.revision - 1)])
-    for operation in ("batch_get_item", "query", "put_item refused", "transact_write_items refused"):
+    for operation in ("BatchGetItem", "Query", "PutItem refused", "TransactWriteItems refused"):
         assert calls[operation], operation

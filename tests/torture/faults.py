@@ -8,15 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from http import HTTPStatus
 from typing import Any, Final
 from unittest.mock import patch
 
 import stripe
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 
 from billing import errors
+from billing.adapters.aws import failures
+from billing.adapters.aws.json_api import DYNAMODB, AwsError, JsonApi
 from tests.torture import coverage
 from tests.torture.scheduler import Fault, Killed, Task, current
 
@@ -30,18 +29,12 @@ function: ContextVar[str] = ContextVar("function", default="")
 # Makes the next call to the stand-in fail. The harness sets this function.
 fail: Callable[[int], Any] = print
 
-_CODES = {
-    Fault.ERROR_BEFORE: "InternalServerError",
-    Fault.ERROR_AFTER: "InternalServerError",
-    Fault.THROTTLED: "ThrottlingException",
-}
-
 
 @contextmanager
 def installed() -> Iterator[None]:
     """Inside this context, every call of a task waits for its turn and suffers the faults of the task."""
     with (
-        patch.object(BaseClient, "_make_api_call", _dynamodb(BaseClient._make_api_call)),  # type: ignore[attr-defined]
+        patch.object(JsonApi, "call", _dynamodb(JsonApi.call)),
         patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
         patch.object(stripe.HTTPClient, "_sleep_time_seconds", lambda *_, **__: 0),
         patch.object(time, "monotonic", _own_clock(time.monotonic)),
@@ -71,38 +64,32 @@ def _fault_of(task: Task, call: str) -> Fault | None:
 
 
 def _dynamodb(call: Callable[..., Any]) -> Callable[..., Any]:
-    def called(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+    def called(api: JsonApi, operation: str, params: dict[str, Any]) -> Any:
         task = current.get()
-        if task is None or client.meta.service_model.service_name != "dynamodb":
-            return call(client, operation, params)
+        if task is None or api.service is not DYNAMODB:
+            return call(api, operation, params)
         fault = _fault_of(task, operation)
         figures["DynamoDB calls"] += 1
         if fault is None:
-            return call(client, operation, params)
+            return call(api, operation, params)
         figures[f"DynamoDB: {fault}"] += 1
         if fault is Fault.KILL_BEFORE:
             raise Killed
         if fault is Fault.CONFLICT and operation == "TransactWriteItems":
-            raise _conflict(client, params)
+            raise _conflict(params)
         if fault in (Fault.KILL_AFTER, Fault.ERROR_AFTER):
-            call(client, operation, params)
+            call(api, operation, params)
         if fault is Fault.KILL_AFTER:
             raise Killed
-        code = _CODES.get(fault, "InternalServerError")
-        status = HTTPStatus.BAD_REQUEST if fault is Fault.THROTTLED else HTTPStatus.INTERNAL_SERVER_ERROR
-        answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        raise ClientError(answer, operation)
+        raise failures.unavailable(DYNAMODB.title, fault)  # so the client says after its repetition
 
     return called
 
 
-def _conflict(client: BaseClient, params: dict[str, Any]) -> ClientError:
+def _conflict(params: dict[str, Any]) -> AwsError:
     reasons = [{"Code": "None"} for _ in params["TransactItems"]]
     reasons[-1] = {"Code": "TransactionConflict"}
-    answer = {"Error": {"Code": "TransactionCanceledException", "Message": ""}, "CancellationReasons": reasons}
-    kind: Any = client.exceptions.from_code("TransactionCanceledException")
-    raised: ClientError = kind(answer, "TransactWriteItems")
-    return raised
+    return AwsError("TransactionCanceledException", {"CancellationReasons": reasons})
 
 
 def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:

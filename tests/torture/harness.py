@@ -15,12 +15,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import boto3
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from werkzeug.serving import make_server
 
 from billing import bootstrap, clock
+from billing.adapters.secret import SecretStore
 from billing.adapters.table import items, keys
-from billing.adapters.table.store import Table
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.domain.entities import Plan
 from billing.domain.order import FetchedKind, Snapshot
@@ -142,7 +141,7 @@ class Harness:
         self.clock = HarnessClock(self)
         self.tenant = ""  # of the present history
         keys_of_plans = [items.dump(keys.plan(plan)._asdict()) for plan in PLANS.values()]
-        found = [world.table.client.get_item(TableName=template.TABLE_NAME, Key=key) for key in keys_of_plans]
+        found = [world.dynamodb.get_item(TableName=template.TABLE_NAME, Key=key) for key in keys_of_plans]
         self.plans = [answer["Item"] for answer in found]  # as DynamoDB has them
 
     def new_history(self, number: int) -> Store:
@@ -169,11 +168,11 @@ class Harness:
         writes: list[Any] = [{"DeleteRequest": {"Key": key}} for key in left]
         writes += [{"PutRequest": {"Item": plan}} for plan in self.plans]
         for some in batched(writes, WRITES_AT_ONCE, strict=False):
-            self.world.table.client.batch_write_item(RequestItems={template.TABLE_NAME: [*some]})
+            self.world.dynamodb.batch_write_item(RequestItems={template.TABLE_NAME: [*some]})
 
     def account(self, tenant_id: str) -> dict[str, items.Item]:
         """Maps ids to items, for everything that belongs to the tenant."""
-        partition = self.world.table.client.query(
+        partition = self.world.dynamodb.query(
             TableName=template.TABLE_NAME,
             KeyConditionExpression="PK = :pk",
             ExpressionAttributeValues={":pk": {"S": f"TENANT#{tenant_id}"}},
@@ -221,7 +220,7 @@ def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: st
     }
     stack.enter_context(patch.dict(os.environ, environment))
     secret = {"api-key": account.api_key, "webhook-secret": WEBHOOK_SECRET}
-    stack.enter_context(patch.object(SecretsProvider, "get", lambda *_, **__: secret))
+    stack.enter_context(patch.object(SecretStore, "_asked", lambda _: secret))
     logger.setLevel(logging.CRITICAL)
     stack.callback(logger.setLevel, logging.INFO)
     bootstrap.reset()
@@ -233,7 +232,7 @@ def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: st
     client.create_table(**template.table())
     arn = client.describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
     streams: Any = boto3.client("dynamodbstreams", endpoint_url=dynamodb_url, region_name=REGION)
-    table = Table(client, template.TABLE_NAME)
+    table = bootstrap.table()
     for price_id, plan_id in PLANS.items():
         plan = Plan(
             plan_id=plan_id,
@@ -246,7 +245,7 @@ def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: st
         table.write([plan], [Pointer(StripeId(price_id), plan_id=plan_id)])
     stack.enter_context(faults.installed())
     faults.fail = account.fail
-    world = CountedWorld(account, table, "", stripe_url, functions, timeout=faults.UNHURRIED)
+    world = CountedWorld(account, table, client, "", stripe_url, functions, timeout=faults.UNHURRIED)
     harness = Harness(world, Streams(streams, arn))
     stack.enter_context(patch.object(clock, "seconds", lambda: int(harness.time)))
     return harness

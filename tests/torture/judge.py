@@ -56,8 +56,26 @@ def _same(name: str, found: Any, value: Any) -> bool:
 
 
 def judge_table(harness: Harness, tenant_id: str, expected: model.Expected) -> None:
-    found = differences(harness.account(tenant_id), expected)
+    account = harness.account(tenant_id)
+    found = differences(account, expected)
     assert not found, found
+    judge_list(account, tenant_id)
+
+
+def judge_list(account: dict[str, Item], tenant_id: str) -> None:
+    """The tenant lists each of its subscriptions that has not ended, and of the others the one that decides if none is
+    left: the newest of those that ever began. Each with its revision.
+    """
+    tenant = account.get(tenant_id)
+    if tenant is None or tenant.get("listedAt") != tenant["revision"]:
+        return
+    held = {key: item for key, item in account.items() if item["SK"].startswith("SUBSCRIPTION#")}
+    listed = {one["subscriptionId"]: one["revision"] for one in tenant.get("subscriptions", [])}
+    live = {key for key, item in held.items() if item["status"] not in FINAL["SUBSCRIPTION"]}
+    ended = [item for key, item in held.items() if key not in live]
+    began = [item for item in ended if item["status"] == "canceled"] or ended
+    last = {max((item["startedAt"], item["SK"].removeprefix("SUBSCRIPTION#")) for item in began)[1]} if began else set()
+    assert listed == {key: held[key]["revision"] for key in live | last}, (listed, live, last)
 
 
 def judge_records(harness: Harness, delivered: Iterable[Object]) -> None:

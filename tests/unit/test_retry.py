@@ -27,13 +27,13 @@ def test_the_waits_grow() -> None:
 
 def test_each_round_comes_after_its_wait(waits: list[float]) -> None:
     assert list(retry.rounds((0, 1, 2))) == [0, 1, 2]
-    assert waits == [0, 1, 2]
+    assert waits == [1, 2]
 
 
 def test_with_jitter_no_wait_is_longer_than_it_may_be(waits: list[float]) -> None:
     for _ in range(50):
         list(retry.rounds((0, 1, 2), jitter=True))
-    assert all(0 <= wait <= longest for wait, longest in zip(waits, (0, 1, 2) * 50, strict=True))
+    assert all(0 <= wait <= longest for wait, longest in zip(waits, (1, 2) * 50, strict=True))
     assert len(set(waits)) > 50
 
 

@@ -3,10 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from botocore.config import Config
-
+from billing.adapters.aws import credentials
+from billing.adapters.aws.json_api import DYNAMODB, SECRETS_MANAGER, JsonApi, Limits
 from billing.adapters.secret import SecretStore
 from billing.adapters.table.store import Table
 from billing.settings import Settings
@@ -28,9 +26,14 @@ def settings() -> Settings:
     return Settings()
 
 
+def keys() -> credentials.Provider:
+    """Of the function's role. A program on an operator's machine replaces this function before its first use."""
+    return credentials.provider()
+
+
 @cache
 def table() -> Table:
-    return Table(boto3.client("dynamodb", config=_limits()), settings().table_name)
+    return Table(JsonApi(DYNAMODB, keys(), _limits()), settings().table_name)
 
 
 @cache
@@ -42,22 +45,23 @@ def rate_limit() -> "RateLimit":
 
 @cache
 def bus() -> "Bus":
-    from billing.adapters.bus import Bus  # noqa: PLC0415 - only one function needs it
+    from billing.adapters.aws import boto  # noqa: PLC0415 - it costs 300 ms, and only one function needs it
+    from billing.adapters.bus import Bus  # noqa: PLC0415 - likewise
 
-    return Bus(boto3.client("events", config=_limits()), settings().event_bus_name)
+    return Bus(boto.client("events", _limits()), settings().event_bus_name)
 
 
 @cache
 def background() -> "Background":
-    from billing.adapters.background import Background  # noqa: PLC0415 - only one function needs it
+    from billing.adapters.aws import boto  # noqa: PLC0415 - it costs 300 ms, and only one function needs it
+    from billing.adapters.background import Background  # noqa: PLC0415 - likewise
 
-    return Background(boto3.client("lambda", config=_limits()), settings().reconcile_function)
+    return Background(boto.client("lambda", _limits()), settings().reconcile_function)
 
 
 @cache
 def secrets() -> SecretStore:
-    client = boto3.client("secretsmanager", config=_limits())  # of the session that all clients share
-    return SecretStore(SecretsProvider(boto3_client=client), settings().stripe_secret_arn)
+    return SecretStore(JsonApi(SECRETS_MANAGER, keys(), _limits()), settings().stripe_secret_arn)
 
 
 def stripe() -> "StripeApi":
@@ -97,7 +101,6 @@ def reset() -> None:
         built.cache_clear()
 
 
-def _limits() -> Config:
+def _limits() -> Limits:
     seconds = _AWS_SECONDS * settings().time_limit_factor
-    retries = {"mode": "standard", "total_max_attempts": 2}
-    return Config(connect_timeout=seconds, read_timeout=seconds, retries=retries)  # type: ignore[arg-type]
+    return Limits(connect=seconds, read=seconds)

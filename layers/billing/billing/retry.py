@@ -27,7 +27,8 @@ def rounds(waits: Sequence[float], *, reserve: float = 0, jitter: bool = False) 
         wait = random.uniform(0, longest) if jitter else longest
         if number and deadline.remaining() < reserve + wait:
             return
-        time.sleep(wait)
+        if wait:
+            time.sleep(wait)
         yield number
 
 

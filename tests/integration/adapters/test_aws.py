@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -14,17 +13,21 @@ from botocore.exceptions import (
 )
 
 from billing import bootstrap
-from billing.adapters import aws
+from billing.adapters.aws import failures
+from billing.adapters.aws.boto import calling
+from billing.adapters.aws.json_api import AwsError
 from billing.domain.records import RecordStatus
+from billing.errors import AwsUnavailable
 from local.stripe.engine.store import Object
+from tests.aws_calls import intercept
 from tests.integration.support import refused
 from tests.world import World
 
-URL = "https://dynamodb.eu-west-1.amazonaws.com"
+URL = "https://events.eu-west-1.amazonaws.com"
 
 
-def client_error(code: str, status: int = 400, **more: Any) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+def client_error(code: str, status: int = 400) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "Operation")
 
 
@@ -34,60 +37,57 @@ PASSING = {
     "no endpoint": EndpointConnectionError(endpoint_url=URL),
     "closed": ConnectionClosedError(endpoint_url=URL),
     "throttled": client_error("ThrottlingException"),
-    "throughput": client_error("ProvisionedThroughputExceededException"),
     "internal": client_error("InternalServerError", 500),
     "unavailable": client_error("ServiceUnavailable", 503),
-    "throttled transaction": client_error(
-        "TransactionCanceledException", CancellationReasons=[{"Code": "None"}, {"Code": "ThrottlingError"}]
-    ),
 }
 LASTING = {
     "denied": client_error("AccessDeniedException"),
-    "no table": client_error("ResourceNotFoundException"),
+    "not there": client_error("ResourceNotFoundException"),
     "invalid": client_error("ValidationException"),
 }
+DENIED = AwsError("AccessDeniedException", {})
 
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes these operations of AWS fail from now on."""
+    """Makes these operations of AWS fail from now on. Without an error: as the client says after its repetition."""
 
-    def breaks(error: Exception, *operations: str) -> None:
-        original = BaseClient._make_api_call  # type: ignore[attr-defined]
+    def breaks(operations: tuple[str, ...], error: Exception | None = None) -> None:
+        def between(service: str, operation: str, _: Any, call: Callable[[], Any]) -> Any:
+            if operation in operations:
+                raise error or failures.unavailable(service, "test")
+            return call()
 
-        def called(client: BaseClient, operation: str, parameters: Any) -> Any:
-            if not operations or operation in operations:
-                raise error
-            return original(client, operation, parameters)
-
-        monkeypatch.setattr(BaseClient, "_make_api_call", called)
+        intercept(monkeypatch, between)
 
     return breaks
 
 
 @pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
-def test_temporary_failures_are_recognized(error: Exception) -> None:
-    assert aws.is_temporary(error)
+def test_temporary_failures_of_boto3_are_recognized(error: Exception) -> None:
+    with pytest.raises(AwsUnavailable), calling("EventBridge"):
+        raise error
 
 
-@pytest.mark.parametrize("error", [*LASTING.values(), ValueError(), None])
-def test_lasting_failures_are_recognized(error: Exception | None) -> None:
-    assert not aws.is_temporary(error)
+@pytest.mark.parametrize("error", [*LASTING.values(), ValueError()])
+def test_lasting_failures_of_boto3_are_raised_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)), calling("EventBridge"):
+        raise error
 
 
-@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
-def test_an_endpoint_says_when_to_try_again(world: World, broken: Callable[..., None], error: Exception) -> None:
+@pytest.mark.parametrize("operation", ["GetItem", "Query", "TransactWriteItems", "UpdateItem"])
+def test_an_endpoint_says_when_to_try_again(world: World, broken: Callable[..., None], operation: str) -> None:
     world.plan()
-    broken(error, "GetItem", "BatchGetItem", "Query", "TransactWriteItems")
+    broken((operation,))
     answer = world.checkout()
     refused(answer, 503, "aws-unavailable")
     assert answer.headers["Retry-After"] == "2"
 
 
-@pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
+@pytest.mark.parametrize("error", [DENIED, AwsError("ValidationException", {"message": "no"})])
 def test_a_lasting_failure_is_a_500(world: World, broken: Callable[..., None], error: Exception) -> None:
     world.plan()
-    broken(error, "GetItem")
+    broken(("GetItem",), error)
     refused(world.checkout(), 500, "internal")
 
 
@@ -95,16 +95,14 @@ def test_a_lasting_failure_is_a_500(world: World, broken: Callable[..., None], e
 def test_an_event_is_delivered_again(
     world: World, bought: list[Object], monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
-    original = BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def called(client: BaseClient, name: str, parameters: Any) -> Any:
-        if name == operation:
-            raise PASSING["read timeout"]
-        return original(client, name, parameters)
+    def between(service: str, called: str, _: Any, call: Callable[[], Any]) -> Any:
+        if called == operation:
+            raise failures.unavailable(service, "test")
+        return call()
 
     event = next(event for event in bought if event["type"] == "customer.subscription.created")
     with monkeypatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", called)
+        intercept(patch, between)
         answer = world.deliver(event)
         refused(answer, 503, "aws-unavailable")
     record = world.table.record(event["id"])
@@ -115,37 +113,34 @@ def test_an_event_is_delivered_again(
 
 def test_the_secret_cannot_be_read_for_now(world: World, broken: Callable[..., None]) -> None:
     world.plan()
-    broken(PASSING["connect timeout"], "GetSecretValue")
+    broken(("GetSecretValue",))
     refused(world.checkout(), 503, "aws-unavailable")
 
 
 def test_the_secret_may_not_be_read(world: World, broken: Callable[..., None]) -> None:
     world.plan()
-    broken(LASTING["denied"], "GetSecretValue")
+    broken(("GetSecretValue",), DENIED)
     refused(world.checkout(), 500, "misconfigured")
 
 
 def test_a_reconciliation_cannot_be_started_for_now(world: World, broken: Callable[..., None]) -> None:
-    broken(PASSING["throttled"], "Invoke")
+    broken(("Invoke",), PASSING["throttled"])
     refused(world.api("POST", "/stripe/reconcile", tenant=None, admin=True), 503, "aws-unavailable")
 
 
-def test_a_throttled_table_is_asked_a_few_times(
-    world: World, monkeypatch: pytest.MonkeyPatch, broken: Callable[..., None]
-) -> None:
+def test_a_throttled_table_is_asked_a_few_times(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """BatchGetItem of a throttled table answers 200, but without some of the keys."""
     world.plan()
     calls: list[str] = []
-    original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
-    def called(client: BaseClient, operation: str, parameters: Any) -> Any:
+    def between(_: str, operation: str, parameters: Any, call: Callable[[], Any]) -> Any:
         if operation != "BatchGetItem":
-            return original(client, operation, parameters)
+            return call()
         calls.append(operation)
         return {"Responses": {}, "UnprocessedKeys": parameters["RequestItems"]}
 
     monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr(BaseClient, "_make_api_call", called)
+    intercept(monkeypatch, between)
     refused(world.api("POST", "/stripe/portal", json={"customerId": "cus_1"}), 503, "aws-unavailable")
     assert len(calls) == 6
 
@@ -154,5 +149,4 @@ def test_the_time_limits_are_short_unless_a_factor_is_set(monkeypatch: pytest.Mo
     for factor, seconds in (("", 1), ("60", 60)):
         monkeypatch.setenv("TIME_LIMIT_FACTOR", factor)
         bootstrap.reset()
-        config = bootstrap.table().client.meta.config
-        assert (config.connect_timeout, config.read_timeout) == (seconds, seconds)  # type: ignore[attr-defined]
+        assert bootstrap.table().api.limits == (seconds, seconds)

@@ -6,14 +6,13 @@ import io
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from botocore.exceptions import ClientError
 
 from billing import bootstrap
+from billing.adapters.aws import failures
 from billing.adapters.table import keys
 from billing.adapters.table.store import Table
 from billing.domain.records import Record, RecordStatus
@@ -25,8 +24,9 @@ from billing.replica.effects import EFFECTS, charge_changed
 from local.commands.sign import delivery
 from local.stripe.engine import subscriptions
 from local.stripe.engine.store import Object
+from tests.aws_calls import intercept
 from tests.integration.support import refused
-from tests.world import TENANT, WEBHOOK_SECRET, World, set_secret
+from tests.world import TENANT, WEBHOOK_SECRET, World, client, set_secret
 
 
 def record(world: World, event: Object) -> Record:
@@ -63,7 +63,7 @@ def test_an_event_is_applied_and_recorded(world: World, subscribed: Object) -> N
 
 def test_the_record_outlives_stripes_retries(world: World, subscribed: Object) -> None:
     world.deliver(subscribed)
-    raw = world.table.client.get_item(
+    raw = world.dynamodb.get_item(
         TableName=world.table.name, Key={"PK": {"S": f"EVENT#{subscribed['id']}"}, "SK": {"S": "EVENT"}}
     )["Item"]
     assert int(raw["expiresAt"]["N"]) > time.time() + 89 * 24 * 3600
@@ -104,7 +104,7 @@ def test_a_rolled_secret_is_taken_up_without_a_deployment(world: World, subscrib
     assert world.deliver(subscribed).status == 200
     bootstrap_secret = bootstrap.secrets().read()
     value = {"api-key": "sk_test_local", "webhook-secret": ["whsec_new", WEBHOOK_SECRET]}
-    boto3.client("secretsmanager").put_secret_value(SecretId=world.secret_arn, SecretString=json.dumps(value))
+    client("secretsmanager").put_secret_value(SecretId=world.secret_arn, SecretString=json.dumps(value))
     assert bootstrap.secrets().read() == bootstrap_secret  # the store still returns the cached secret
     assert world.deliver(subscribed, secret="whsec_new").status == 200
     assert world.deliver(subscribed, secret=WEBHOOK_SECRET).status == 200
@@ -113,17 +113,17 @@ def test_a_rolled_secret_is_taken_up_without_a_deployment(world: World, subscrib
 def test_a_flood_of_bad_signatures_asks_for_the_secret_once(
     world: World, subscribed: Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bootstrap.secrets().read()
     asked: list[str] = []
-    original = SecretsProvider.get
 
-    def counted(provider: SecretsProvider, name: str, **options: Any) -> Any:
-        asked.append("forced" if options["force_fetch"] else "cached")
-        return original(provider, name, **options)
+    def counted(_: str, operation: str, __: Any, call: Callable[[], Any]) -> Any:
+        asked.append(operation)
+        return call()
 
-    monkeypatch.setattr(SecretsProvider, "get", counted)
+    intercept(monkeypatch, counted)
     for _ in range(5):
         assert world.deliver(subscribed, secret="whsec_guessed").status == 400
-    assert asked.count("forced") == 1
+    assert asked == ["GetSecretValue"]
 
 
 @pytest.mark.parametrize("stored", ["", []])
@@ -227,12 +227,13 @@ def _shown(stripe_object: Object) -> Object:
 
 
 def _failed(world: World) -> list[Any]:
-    return world.table.client.query(
+    found: list[Any] = world.dynamodb.query(
         TableName=world.table.name,
         IndexName="failed-events",
         KeyConditionExpression="failedStatus = :f",
         ExpressionAttributeValues={":f": {"S": "FAILED"}},
     )["Items"]
+    return found
 
 
 def test_a_payload_that_breaks_us_is_a_failure_and_not_a_200(world: World, subscribed: Object) -> None:
@@ -336,14 +337,12 @@ def test_many_items_are_read_however_many_round_trips_it_takes(world: World) -> 
 def test_a_throttled_table_is_a_5xx_and_nothing_is_lost(
     world: World, subscribed: Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "TransactWriteItems")
-
     def throttled(*_: Any) -> None:
-        raise error
+        raise failures.unavailable("DynamoDB", "ThrottlingException")
 
     with monkeypatch.context() as patch:
         patch.setattr(Table, "commit", throttled)
-        refused(world.deliver(subscribed), 500, "internal")
+        refused(world.deliver(subscribed), 503, "aws-unavailable")
     assert record(world, subscribed).status is RecordStatus.FAILED
     assert world.deliver(subscribed).body["status"] == "PROCESSED"
 

@@ -16,18 +16,18 @@ ADDED = {kind.kind: {items.camel(name) for name in kind.added} for kind in (Subs
 
 
 def entities(world: World) -> list[items.Item]:
-    found = map(items.load, world.table.client.scan(TableName=world.table.name)["Items"])
+    found = map(items.load, world.dynamodb.scan(TableName=world.table.name)["Items"])
     return [item for item in found if item["PK"].startswith("TENANT#")]
 
 
 def put(world: World, item: items.Item) -> None:
-    world.table.client.put_item(TableName=world.table.name, Item=items.dump(item))
+    world.dynamodb.put_item(TableName=world.table.name, Item=items.dump(item))
 
 
 def as_before(item: items.Item) -> items.Item:
     """The item as a version wrote it that knew nothing of the new fields."""
     added = ADDED.get(item["SK"].partition("#")[0], set())
-    return {name: value for name, value in item.items() if name not in {"schema", *added}}
+    return {name: value for name, value in item.items() if name not in {"schema", "subscriptions", "listedAt", *added}}
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_the_first_event_after_the_deployment_announces_only_what_happened(old: 
 def test_a_migration_fills_the_new_fields_and_announces_nothing(old: World) -> None:
     before = entities(old)
     done, migration, said = migrate(old)
-    assert (done, migration.migrated, migration.failed) == (True, 4, 0)
-    assert said == ["4 old items: 4 migrated, 0 gone at Stripe, 0 failed"]
+    assert (done, migration.migrated, migration.failed) == (True, 5, 0)
+    assert said == ["5 old items: 5 migrated, 0 gone at Stripe, 0 failed"]
     after = entities(old)
     assert announced(before, after) == []
     assert only_subscription(old).items
@@ -92,12 +92,18 @@ def test_a_migration_fills_the_new_fields_and_announces_nothing(old: World) -> N
     assert (own.total, own.schema) == (25000, SCHEMA)
     assert old.run("reconcile_stripe", {"dryRun": True})["differing"] == {}
     assert migrate(old)[1].seen == 0
+    tenant, subscription = old.tenant(), only_subscription(old)
+    assert tenant
+    assert tenant.knows_subscriptions
+    assert [(one.subscription_id, one.revision) for one in tenant.subscriptions] == [
+        (subscription.stripe_subscription_id, subscription.revision)
+    ]
 
 
 def test_a_dry_run_writes_nothing(old: World) -> None:
     before = entities(old)
     done, _, said = migrate(old, dry_run=True)
-    assert (done, said) == (False, ["4 old items: 4 would be migrated, 0 gone at Stripe, 0 failed"])
+    assert (done, said) == (False, ["5 old items: 5 would be migrated, 0 gone at Stripe, 0 failed"])
     assert entities(old) == before
 
 

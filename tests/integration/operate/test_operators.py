@@ -3,7 +3,7 @@
 import base64
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from billing.errors import AwsUnavailable
 from billing.operate.event_records import EventRecords
 from billing.operate.history import History
 from local.stripe.engine.store import Object
+from tests.aws_calls import intercept
 from tests.integration.support import refused
 from tests.world import CUSTOMER, TENANT, Answer, World
 
@@ -468,7 +469,7 @@ def test_the_history_holds_the_changes_as_written(world: World, kept: list[Objec
 
 
 def entities(world: World) -> dict[keys.Key, Item]:
-    partition = world.table.client.query(
+    partition = world.dynamodb.query(
         TableName=world.table.name,
         KeyConditionExpression="PK = :pk",
         ExpressionAttributeValues={":pk": {"S": f"TENANT#{TENANT}"}},
@@ -494,23 +495,26 @@ def test_changes_can_be_put_several_times(world: World) -> None:
 
 
 def test_items_that_a_throttled_table_leaves_out_are_put_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, put = world.table.client, world.table.client.batch_write_item
     calls: list[int] = []
 
-    def throttled(**asked: Any) -> Any:
+    def throttled(_: str, operation: str, asked: Any, call: Callable[[], Any]) -> Any:
+        if operation != "BatchWriteItem":
+            return call()
         [(name, puts)] = asked["RequestItems"].items()
         calls.append(len(puts))
         taken, left = (puts[:10], puts[10:])
-        put(RequestItems={name: taken})
+        asked["RequestItems"] = {name: taken}
+        call()
         return {"UnprocessedItems": {name: left} if left else {}}
 
     monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr(client, "batch_write_item", throttled)
-    remember(world, count=30)
+    with monkeypatch.context() as patch:
+        intercept(patch, throttled)
+        remember(world, count=30)
     assert calls == [25, 15, 5, 5]
     assert len(tenant_history(world, limit=100).body["history"]) == 30
 
-    monkeypatch.setattr(client, "batch_write_item", lambda **asked: {"UnprocessedItems": asked["RequestItems"]})
+    intercept(monkeypatch, lambda _, __, asked, ___: {"UnprocessedItems": asked["RequestItems"]})
     with pytest.raises(AwsUnavailable):
         remember(world, "other")
 

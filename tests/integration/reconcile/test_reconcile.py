@@ -44,7 +44,7 @@ def run(world: World, *, dry_run: bool = False, seconds: float = 300) -> dict[st
 
 
 def items(world: World) -> list[Any]:
-    found = world.table.client.scan(TableName=world.table.name)["Items"]
+    found = world.dynamodb.scan(TableName=world.table.name)["Items"]
     return sorted(found, key=lambda item: (item["PK"]["S"], item["SK"]["S"]))
 
 
@@ -117,9 +117,9 @@ def test_the_result_is_the_same_as_with_the_webhook(world: World, bought: list[O
         world.deliver(event)
     delivered = state(world)
     for item in items(world):
-        world.table.client.delete_item(TableName=world.table.name, Key={n: item[n] for n in ("PK", "SK")})
+        world.dynamodb.delete_item(TableName=world.table.name, Key={n: item[n] for n in ("PK", "SK")})
     for item in before:
-        world.table.client.put_item(TableName=world.table.name, Item=item)
+        world.dynamodb.put_item(TableName=world.table.name, Item=item)
     for event in bought:
         world.stripe.store.objects.setdefault("event", {})[event["id"]] = event
     run(world)
@@ -366,7 +366,7 @@ def test_a_payment_that_came_before_its_invoice_is_counted_when_they_are_tied(tr
     collecting.confirm_intent(true.stripe.store, intent, "pm_card_visa")
     # The table now looks as if it came from an older backup.
     for key in (keys.invoice(TENANT, "inv-001"), keys.own_invoice_pointer("inv-001")):
-        true.table.client.delete_item(TableName=true.table.name, Key=table_items.dump(key._asdict()))
+        true.dynamodb.delete_item(TableName=true.table.name, Key=table_items.dump(key._asdict()))
     assert run(true)["complete"]
     body = {"invoiceId": "inv-001", "amount": 5000, "currency": "usd"}
     assert true.api("POST", f"/tenants/{TENANT}/invoices", admin=True, json=body).status == 201

@@ -367,9 +367,9 @@ def test_the_end_of_a_trial_and_its_notice_in_both_orders(world: World) -> None:
     rest = [e for e in events if e not in (notice, end)]
     found = []
     for last in ([notice, end], [end, notice]):
-        for key in world.table.client.scan(TableName=world.table.name)["Items"]:
+        for key in world.dynamodb.scan(TableName=world.table.name)["Items"]:
             if key["PK"]["S"].startswith(("TENANT", "EVENT")):
-                world.table.client.delete_item(TableName=world.table.name, Key={n: key[n] for n in ("PK", "SK")})
+                world.dynamodb.delete_item(TableName=world.table.name, Key={n: key[n] for n in ("PK", "SK")})
         for event in [*rest, *last]:
             world.deliver(event)
         found.append(state(world))

@@ -6,7 +6,7 @@ import pytest
 
 from billing.adapters.table import items, keys
 from billing.adapters.table.store import MAX_WRITES, Table
-from billing.domain.entities import Subscription
+from billing.domain.entities import TOO_MANY, Subscription
 from billing.errors import RevisionConflict
 from local.stripe.engine import subscriptions
 from local.stripe.engine.store import Object
@@ -32,6 +32,9 @@ def many(world: World, number: int) -> list[Object]:
         )
         entities.append(items.attributes(entity) | keys.of(entity.identity)._asdict() | {"revision": 1})
     world.table.remember(entities)
+    tenant = world.tenant()
+    assert tenant
+    world.table.write([replace(tenant, listed_at=TOO_MANY)])
     return made
 
 
@@ -47,6 +50,7 @@ def test_a_tenant_with_500_subscriptions(world: World) -> None:
     assert sum(s.duplicate for s in world.subscriptions()) == 499
     tenant = world.tenant()
     assert tenant
+    assert (tenant.subscriptions, tenant.listed_at) == ((), TOO_MANY)
     assert tenant.current_subscription_id not in {
         s.stripe_subscription_id for s in world.subscriptions() if s.duplicate
     }

@@ -60,7 +60,7 @@ def test_any_order_of_a_first_subscription_ends_alike(world: World, bought: list
     All possible orders would take too long, because the test resets the table before each one.
     """
     outcomes = []
-    client, name = world.table.client, world.table.name
+    client, name = world.dynamodb, world.table.name
     tenant_before = client.get_item(TableName=name, Key=_key(TENANT))["Item"]
     for shift in range(len(bought)):
         for order in (bought[shift:] + bought[:shift], (bought[shift:] + bought[:shift])[::-1]):

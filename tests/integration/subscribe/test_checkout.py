@@ -161,9 +161,7 @@ def test_a_crash_after_the_customer_was_made_is_healed(world: World) -> None:
     world.plan()
     world.checkout()
     [customer] = world.stripe.store.all("customer")
-    world.table.client.delete_item(
-        TableName=world.table.name, Key={"PK": {"S": f"TENANT#{TENANT}"}, "SK": {"S": "TENANT"}}
-    )
+    world.dynamodb.delete_item(TableName=world.table.name, Key={"PK": {"S": f"TENANT#{TENANT}"}, "SK": {"S": "TENANT"}})
     assert world.checkout().status == 200
     assert world.stripe.store.all("customer") == [customer]
 

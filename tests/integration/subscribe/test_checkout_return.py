@@ -3,6 +3,7 @@
 The endpoint shows a session only to its owner. The table takes over the result once, whatever arrives later.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -21,6 +22,7 @@ from billing.replica.decide import Decider
 from billing.subscribe.checkout_return import CheckoutReturn
 from local.stripe.engine import checkout, subscriptions
 from local.stripe.engine.store import Object
+from tests.aws_calls import intercept
 from tests.integration.support import fetches, only_subscription, state
 from tests.world import TENANT, World
 
@@ -178,14 +180,14 @@ def test_the_webhook_that_comes_after_changes_nothing(world: World, paid: Object
 def test_the_tenant_becomes_active_once(world: World, paid: Object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records the tenant's status after every write."""
     seen = [tenant_status(world)]
-    original = world.table.client.transact_write_items
 
-    def noted(**request: Any) -> Any:
-        answer = original(**request)
-        seen.append(tenant_status(world))
+    def noted(_: str, operation: str, __: Any, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if operation == "TransactWriteItems":
+            seen.append(tenant_status(world))
         return answer
 
-    monkeypatch.setattr(world.table.client, "transact_write_items", noted)
+    intercept(monkeypatch, noted)
     status(world, paid["id"])
     for event in world.new_events():
         assert world.deliver(event).status == 200
@@ -207,7 +209,7 @@ def test_the_result_is_the_same_as_with_the_webhook(world: World, paid: Object) 
     for event in events:
         world.deliver(event)
     early = state(world)
-    world.table.client.delete_item(
+    world.dynamodb.delete_item(
         TableName=world.table.name, Key={"PK": {"S": f"EVENT#{events[0]['id']}"}, "SK": {"S": "EVENT"}}
     )
     world.deliver(events[0])

@@ -1,12 +1,11 @@
 import json
 
-import boto3
 import pytest
 
 from billing import bootstrap
 from billing.domain.writes import StripeId
 from tests.integration.support import refused
-from tests.world import CUSTOMER, TENANT, World
+from tests.world import CUSTOMER, TENANT, World, client
 
 PORTAL = "/stripe/portal"
 
@@ -81,10 +80,10 @@ def test_a_customer_that_stripe_lost(world: World) -> None:
 
 def test_the_managed_configuration_is_used(world: World) -> None:
     world.customer()
-    client = boto3.client("secretsmanager")
-    value = json.loads(client.get_secret_value(SecretId=world.secret_arn)["SecretString"])
+    secrets = client("secretsmanager")
+    value = json.loads(secrets.get_secret_value(SecretId=world.secret_arn)["SecretString"])
     made = world.stripe.store.create("billing_portal.configuration", active=True, is_default=False)
-    client.put_secret_value(
+    secrets.put_secret_value(
         SecretId=world.secret_arn, SecretString=json.dumps(value | {"portal-configuration": made["id"]})
     )
     bootstrap.reset()

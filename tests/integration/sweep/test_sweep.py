@@ -254,7 +254,7 @@ def test_a_refused_debit_that_is_rebuilt_gives_no_access(world: World) -> None:
     subscriptions.set_status(world.stripe.store, world.stripe.store.all("subscription")[0], "active")
     world.stripe.store.forget("event")
     key = {"PK": {"S": f"TENANT#{TENANT}"}, "SK": {"S": "TENANT"}}
-    world.table.client.delete_item(TableName=world.table.name, Key=key)
+    world.dynamodb.delete_item(TableName=world.table.name, Key=key)
     world.run("reconcile_stripe", {})
     tenant = world.tenant()
     assert tenant

@@ -240,6 +240,29 @@ def test_status_of_an_invoice(
     )
 
 
+@given(known=subscriptions, left=st.integers(0, 5), status=st.sampled_from(sorted(access.MEANING)))
+def test_what_a_tenant_lists_decides_as_all_would(known: list[Subscription], left: int, status: str) -> None:
+    """Also after one of them changed: a live one, or a new one."""
+    tenant = Tenant(tenant_id="t")
+    listed = {one.subscription_id for one in tenancy.with_list(tenant, known).subscriptions}
+    live = [s for s in known if access.is_live(s.status)]
+    new = subscription(stripe_subscription_id="sub_new", started_at="2026-02-01T00:00:00Z")
+    changed = replace(live[left % len(live)] if live and left else new, status=status)
+    every, few = (
+        {s.stripe_subscription_id: s for s in [*these, changed]}.values()
+        for these in (known, [s for s in known if s.stripe_subscription_id in listed])
+    )
+    whole, part = (tenancy.follow(tenant, these) for these in (every, few))
+    assert part[0] == whole[0]
+    assert tenancy.with_customer_of_current(part[0], part[1]) == tenancy.with_customer_of_current(*whole)
+    few_listed, all_listed = (tenancy.with_list(tenant, marked).subscriptions for _, marked in (part, whole))
+    assert few_listed == all_listed
+    marks = {s.stripe_subscription_id: s.duplicate for s in whole[1]}
+    assert all(s.duplicate == marks[s.stripe_subscription_id] for s in part[1])
+    unread = marks.keys() - {s.stripe_subscription_id for s in part[1]}
+    assert not any(marks[one] for one in unread)
+
+
 @given(due=st.integers(1, 99_999_999), amounts=st.lists(st.integers(1, 99_999_999), max_size=5))
 def test_payments_add_up(due: int, amounts: list[int]) -> None:
     invoice = Invoice(

@@ -32,5 +32,7 @@ def test_an_unknown_kind_of_object_raises(stripe_object: dict[str, Any]) -> None
 
 
 def test_a_subscription_may_change_every_subscription_of_its_tenant() -> None:
-    subscription = {"object": "subscription", "customer": "cus_1", "items": {"data": [{"price": "price_1"}]}}
-    assert references(subscription) == References("cus_1", ("price_1",), changes_subscriptions=True)
+    subscription = {"object": "subscription", "id": "sub_1", "customer": "cus_1", "items": {"data": [{"price": "p_1"}]}}
+    assert references(subscription) == References(
+        "cus_1", ("p_1",), ("sub_1",), changes_subscriptions=True, writes_new=True
+    )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from billing.adapters import aws
+from billing.adapters.aws.boto import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -21,5 +21,5 @@ class Background:
         Raises `AwsUnavailable`.
         """
         body = json.dumps(payload).encode()
-        with aws.calling("Lambda"):
+        with calling("Lambda"):
             self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=body)

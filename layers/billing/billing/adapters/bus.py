@@ -2,22 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import batched
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from billing import deadline, retry
-from billing.adapters import aws
+from billing.adapters.aws.boto import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE: Final = "billing"
 _WAITS: Final = retry.growing(0.2, tries=4)
-_BATCH: Final = 10  # the most entries that one call of PutEvents takes
-
-
-class NotPublished(Exception):
-    """The bus did not accept an entry. The stream sends the record again."""
+AT_ONCE: Final = 10  # the most entries that one call of PutEvents takes
 
 
 class Bus:
@@ -25,23 +21,24 @@ class Bus:
         self._client = client
         self._name = name
 
-    def put(self, details: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        """Puts (type, detail) pairs on the bus. Entries that the bus refuses are sent again without the others.
+    def put(self, details: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[int, str]:
+        """Puts at most `AT_ONCE` pairs of type and detail on the bus, by one call. Entries that the bus refuses are
+        sent again without the others.
 
-        Raises `NotPublished` and `AwsUnavailable`.
+        Returns the places of those that it still refuses, with EventBridge's error codes. Raises `AwsUnavailable`, and
+        what botocore raises if the call is refused: EventBridge does not say which entry makes it too large. Some of
+        the entries may be on the bus then. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
         """
-        for batch in batched(details, _BATCH, strict=False):
-            self._put([self._entry(*pair) for pair in batch])
-
-    def _put(self, entries: list[dict[str, Any]]) -> None:
+        entries = [self._entry(*pair) for pair in details]
+        refused = dict.fromkeys(range(len(entries)), "")
         for _ in retry.rounds(_WAITS, reserve=deadline.RESERVE_SECONDS):
-            with aws.calling("EventBridge"):
-                answer = self._client.put_events(Entries=entries)  # type: ignore[arg-type]
-            if not answer["FailedEntryCount"]:
-                return
-            results = zip(entries, answer["Entries"], strict=True)
-            entries = [entry for entry, result in results if result.get("ErrorCode")]
-        raise NotPublished(f"EventBridge refused {len(entries)} entries.")
+            with calling("EventBridge"):
+                answer = self._client.put_events(Entries=[entries[place] for place in refused])  # type: ignore[misc]
+            results = zip(refused, answer["Entries"], strict=True)
+            refused = {place: result["ErrorCode"] for place, result in results if result.get("ErrorCode")}
+            if not refused:
+                break
+        return refused
 
     def _entry(self, detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -49,5 +46,5 @@ class Bus:
             "DetailType": detail_type,
             "Detail": json.dumps(detail),
             "EventBusName": self._name,
-            "Time": detail["time"],
+            "Time": datetime.fromisoformat(detail["time"]),  # botocore reads a text slowly, and twice
         }

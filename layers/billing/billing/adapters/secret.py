@@ -1,13 +1,11 @@
 """Stripe's credentials, from one secret in Secrets Manager. They never stand in the environment, code or log."""
 
+import json
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
-
-from billing.adapters import aws
+from billing.adapters.aws.json_api import AwsError, JsonApi
 from billing.errors import Misconfigured
 
 CACHE_SECONDS: Final = 300
@@ -29,30 +27,34 @@ class StripeSecret:
 class SecretStore:
     """Reads the secret and caches it. A rotation needs no deployment. Raises `Misconfigured` and `AwsUnavailable`."""
 
-    def __init__(self, provider: SecretsProvider, arn: str) -> None:
-        self._provider = provider
+    def __init__(self, api: JsonApi, arn: str) -> None:
+        self._api = api
         self._arn = arn
-        self._refreshed_at = -float("inf")
+        self._held: StripeSecret | None = None
+        self._held_since = self._refreshed_at = -float("inf")
 
     def read(self) -> StripeSecret:
-        return self._fetch(force=False)
+        if self._held is None or time.monotonic() - self._held_since >= CACHE_SECONDS:
+            return self._fetch()
+        return self._held
 
     def refresh(self) -> StripeSecret | None:
         """Reads the secret anew, without the cache. None if that was done a moment ago."""
         if time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
             return None
         self._refreshed_at = time.monotonic()
-        return self._fetch(force=True)
+        return self._fetch()
 
-    def _fetch(self, *, force: bool) -> StripeSecret:
+    def _fetch(self) -> StripeSecret:
+        self._held = parse(self._asked())
+        self._held_since = time.monotonic()
+        return self._held
+
+    def _asked(self) -> Any:
         try:
-            value = self._provider.get(self._arn, transform="json", max_age=CACHE_SECONDS, force_fetch=force)
-        except (GetParameterError, TransformParameterError) as error:
-            cause = error.__cause__ or error.__context__  # Powertools raises without a cause
-            if aws.is_temporary(cause):
-                raise aws.unavailable("Secrets Manager", type(cause).__name__) from error
+            return json.loads(self._api.call("GetSecretValue", {"SecretId": self._arn})["SecretString"])
+        except (AwsError, KeyError, ValueError) as error:  # not allowed or not there; binary; no JSON
             raise Misconfigured("The Stripe secret cannot be read.") from error
-        return parse(value)
 
 
 def parse(value: object) -> StripeSecret:

@@ -110,12 +110,25 @@ class OpenCheckout:
     session_id: str = ""
 
 
+TOO_MANY: Final = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A subscription, and the revision that it has."""
+
+    subscription_id: str
+    revision: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tenant(Entity):
     """`customer_found`: its customer was found on a subscription, and not made or linked by a call.
 
     `import_due`: a customer was linked then, and what Stripe has of it must be brought in.
     `deleted_customers`: its customers that Stripe does not have any more. It never gets one of them again.
+    `subscriptions`: those that can decide about the tenant, as `tenancy.with_list` says. `listed_at`: the revision of
+    the tenant for which this is true (TOO_MANY: it has no list).
     """
 
     kind = Kind.TENANT
@@ -128,10 +141,17 @@ class Tenant(Entity):
     customer_found: bool = False
     import_due: str | None = None
     deleted_customers: tuple[str, ...] = ()
+    subscriptions: tuple[Listed, ...] = field(default=(), compare=False)
+    listed_at: int = field(default=0, compare=False)
 
     @property
     def identity(self) -> Identity:
         return Identity(self.kind, self.tenant_id, self.tenant_id)
+
+    @property
+    def knows_subscriptions(self) -> bool:
+        """Whether `subscriptions` is true. A version of the code that does not know the list leaves an old one."""
+        return self.listed_at == self.revision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,7 +321,7 @@ class Payment(Replica):
         return Identity(self.kind, self.stripe_payment_intent_id, self.tenant_id)
 
 
-# The fields about how an entity is stored (revision, times, snapshot), and not about billing.
-BOOKKEEPING: Final = frozenset(field.name for field in fields(Replica))
+# The fields about how an entity is stored (revision, times, snapshot, list), and not about billing.
+BOOKKEEPING: Final = frozenset(field.name for field in fields(Replica)) | {"subscriptions", "listed_at"}
 # Stripe makes these addresses anew each time that an invoice is read, so a new one is no change.
 ADDRESSES: Final = frozenset({"hosted_url", "pdf"})

@@ -1,13 +1,14 @@
 """A tenant's status follows from all of its subscriptions. The order in which they became known has no influence."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from billing.domain import access
-from billing.domain.entities import OpenCheckout, Subscription, Tenant
+from billing.domain.entities import TOO_MANY, Listed, OpenCheckout, Subscription, Tenant
 from billing.domain.statuses import CheckoutPayment, TenantStatus
 
 _STAGES = list(CheckoutPayment)
+_MOST_LISTED = 20  # so that the tenant stays a small item
 
 
 def further(a: CheckoutPayment | None, b: CheckoutPayment | None) -> CheckoutPayment | None:
@@ -35,6 +36,21 @@ def current(subscriptions: Iterable[Subscription]) -> Subscription | None:
     live = [s for s in known if access.is_live(s.status)]
     giving = [s for s in live if status_given_by(s) is TenantStatus.ACTIVE]
     return next(iter(giving or live or known[::-1]), None)
+
+
+def with_list(tenant: Tenant, subscriptions: Iterable[Subscription], written: Collection[Subscription] = ()) -> Tenant:
+    """The tenant with the list of those that can decide about it, now or later: the live ones, and the ended one that
+    decides if none is live. So the other ended ones, however many, need not be read.
+
+    `written` are those that get their next revision together with the tenant.
+    """
+    known = sorted(subscriptions, key=lambda s: s.stripe_subscription_id)
+    last = current(s for s in known if not access.is_live(s.status))
+    those = [s for s in known if s is last or access.is_live(s.status)]
+    if len(those) > _MOST_LISTED:
+        return replace(tenant, subscriptions=(), listed_at=TOO_MANY)
+    listed = (Listed(subscription_id=s.stripe_subscription_id, revision=s.revision + (s in written)) for s in those)
+    return replace(tenant, subscriptions=tuple(listed), listed_at=tenant.revision)
 
 
 def follow(tenant: Tenant, subscriptions: Iterable[Subscription]) -> tuple[Tenant, list[Subscription]]:

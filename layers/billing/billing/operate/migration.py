@@ -11,7 +11,8 @@ from typing import Final
 from billing import retry
 from billing.adapters.table import items, keys
 from billing.adapters.table.store import Table
-from billing.domain.entities import SCHEMA, Entity, Invoice, Kind, Payment, Subscription
+from billing.domain import tenancy
+from billing.domain.entities import SCHEMA, TOO_MANY, Entity, Invoice, Kind, Payment, Subscription, Tenant
 from billing.domain.order import FetchedKind, Payload
 from billing.errors import StripeNotFound
 from billing.observability import logger
@@ -57,7 +58,9 @@ class Migration:
 
     def _old(self) -> Iterator[items.Item]:
         for item in self.table.tenants_items():
-            if item["SK"].partition("#")[0] in _KINDS and item.get("schema", 1) < SCHEMA:
+            kind = item["SK"].partition("#")[0]
+            old = kind in _KINDS and item.get("schema", 1) < SCHEMA
+            if old or (kind == Kind.TENANT and _lacks_list(items.entity(Tenant, item))):
                 yield item
 
     def _try(self, item: items.Item) -> None:
@@ -72,6 +75,9 @@ class Migration:
             self.failed += 1
 
     def _migrate(self, item: items.Item) -> None:
+        if item["SK"] == Kind.TENANT:
+            self._list_subscriptions(item["tenantId"])
+            return
         kind, stripe_kind = _KINDS[item["SK"].partition("#")[0]]
         tenant_id = keys.tenant_of(item["PK"]) or ""
         entity_id = item["SK"].partition("#")[2]
@@ -91,6 +97,11 @@ class Migration:
             invoice_id = (intent.get("metadata") or {}).get("invoiceId")
         return {"invoiceId": invoice_id} if invoice_id else {}
 
+    def _list_subscriptions(self, tenant_id: str) -> None:
+        tenant = self.table.tenant(tenant_id)
+        if tenant and _lacks_list(tenant):
+            self.table.write([tenancy.with_list(tenant, self.table.subscriptions(tenant_id))])
+
     def _own_invoice(self, tenant_id: str, invoice_id: str) -> None:
         """Nobody but us has it."""
         invoice = self.table.get(Invoice, keys.invoice(tenant_id, invoice_id))
@@ -98,3 +109,7 @@ class Migration:
             overpaid = max(0, invoice.amount_paid - invoice.amount_due)
             filled = replace(invoice, total=invoice.amount_due, amount_overpaid=overpaid, schema=SCHEMA)
             self.table.write([filled])
+
+
+def _lacks_list(tenant: Tenant) -> bool:
+    return not tenant.knows_subscriptions and tenant.listed_at != TOO_MANY

@@ -28,14 +28,21 @@ class Account:
 
 @dataclass(frozen=True)
 class References:
-    """The ids in a Stripe object: those that lead to its owner, and those of the entities that it may change."""
+    """The ids in a Stripe object: those that lead to its owner, and those of the entities that it may change.
+
+    `changes_subscriptions`: the object may change one, and so the tenant. `asks_all`: and it does not say which, or an
+    ended one matters too. `writes_new`: the subscriptions that it names are written if they are new.
+    """
 
     customer: str | None
     prices: tuple[str, ...] = ()
+    subscriptions: tuple[str, ...] = ()
     invoices: tuple[str, ...] = ()
     payments: tuple[str, ...] = ()
     invoice_names_owner: bool = False
     changes_subscriptions: bool = False
+    asks_all: bool = False
+    writes_new: bool = False
 
     @property
     def owners(self) -> list[StripeId]:
@@ -44,9 +51,10 @@ class References:
         return [StripeId(one) for one in _present(self.customer, *invoices)]
 
     def entities(self, tenant_id: str) -> list[Identity]:
-        """The tenant, and the invoices and payments that the object may change."""
+        """The tenant, and the subscriptions, invoices and payments that the object may change."""
         return [
             Identity(Kind.TENANT, tenant_id, tenant_id),
+            *(Identity(Kind.SUBSCRIPTION, one, tenant_id) for one in self.subscriptions),
             *(Identity(Kind.INVOICE, one, tenant_id) for one in self.invoices),
             *(Identity(Kind.PAYMENT, one, tenant_id) for one in self.payments),
         ]
@@ -61,26 +69,30 @@ def references(stripe_object: Payload) -> References:
             waits = payloads.checkout_attempt(stripe_object) is not None  # perhaps for the money of its first invoice
             invoices = _present(id_in(stripe_object, "latest_invoice")) if waits else ()
             found = References(customer, payloads.prices_of(stripe_object), invoices=invoices)
-            return replace(found, changes_subscriptions=True)
+            named = (text(stripe_object, "id"),)
+            return replace(found, subscriptions=named, changes_subscriptions=True, writes_new=True)
         case "checkout.session":
-            invoices = _present(id_in(stripe_object, "invoice"))
-            return References(customer, invoices=invoices, changes_subscriptions=True)
+            invoices, subscriptions = (_present(id_in(stripe_object, name)) for name in ("invoice", "subscription"))
+            found = References(customer, invoices=invoices, subscriptions=subscriptions)
+            return replace(found, changes_subscriptions=True, writes_new=True)
         # If the invoice is paid, by its payload or because Stripe says so when it is asked, it may settle a checkout.
         case "invoice":
             payments = payloads.invoice_intents(stripe_object)
             found = References(customer, invoices=(text(stripe_object, "id"),), payments=payments)
-            return replace(found, changes_subscriptions=True)
-        case "invoice_payment":
+            subscriptions = _present(payloads.invoice_subscription(stripe_object))
+            return replace(found, subscriptions=subscriptions, changes_subscriptions=bool(subscriptions))
+        case "invoice_payment":  # its invoice, which perhaps must be asked for, says which subscription it was
             paid = payloads.invoice_payment(stripe_object)
             found = References(customer, invoices=(paid.invoice_id,), payments=_present(paid.payment_intent_id))
-            return replace(found, invoice_names_owner=True, changes_subscriptions=True)
+            return replace(found, invoice_names_owner=True, changes_subscriptions=True, asks_all=True)
         case "payment_intent":
             invoices = _present(*payloads.intent_invoice(stripe_object))
             return References(customer, invoices=invoices, payments=(text(stripe_object, "id"),))
         case "customer" | "charge" | "refund" | "dispute":
             # The subscriptions know which other customers a tenant has, whose customer was deleted.
             payments = _present(id_in(stripe_object, "payment_intent"))
-            return References(customer, payments=payments, changes_subscriptions=kind == "customer")
+            every = kind == "customer"
+            return References(customer, payments=payments, changes_subscriptions=every, asks_all=every)
         case unknown:
             raise UnknownObject(f"No code handles objects of the kind {str(unknown)[:64]!r}.")
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.store import Table
-from billing.domain.entities import Entity, Invoice, Kind, Payment, Tenant
+from billing.domain.entities import Entity, Invoice, Kind, Payment, Subscription, Tenant
 from billing.domain.ids import is_tenant_id
+from billing.domain.invoicing import is_first
 from billing.domain.order import Payload
 from billing.observability import logger
 from billing.replica import payloads
@@ -50,9 +51,29 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
     account = _with_plans(account, prices, found)
     if not referred.changes_subscriptions:
         return account
-    # After the tenant, never together with it: see Table.subscriptions.
-    account = replace(account, subscriptions={s.stripe_subscription_id: s for s in table.subscriptions(owner)})
+    read = _held(Subscription, referred, owner, found)
+    account = replace(account, subscriptions=_subscriptions(table, account.tenant, referred, read))
     return _with_first_invoice(table, account, stripe_object)
+
+
+def _subscriptions(
+    table: Table, tenant: Tenant, referred: References, read: Mapping[str, Subscription]
+) -> dict[str, Subscription]:
+    """Those that the object names and those that can decide about the tenant, as they were when it was read or later.
+
+    What was read together with the tenant may be older than it. The tenant's list has the revisions: what has another
+    one, or is not in the list, is read again. A new one that will be written is not: if it is there after all, the
+    write is refused.
+    """
+    if referred.asks_all or tenant.deleted_customers or not tenant.knows_subscriptions:
+        return {s.stripe_subscription_id: s for s in table.subscriptions(tenant.tenant_id)}
+    listed = {one.subscription_id: one.revision for one in tenant.subscriptions}
+    certain = {name: one for name, one in read.items() if listed.get(name) == one.revision}
+    named = read.keys() if referred.writes_new else referred.subscriptions
+    unread = {*listed, *named} - certain.keys()
+    if tenant.revision and unread:  # who has no record has no subscription
+        certain |= {s.stripe_subscription_id: s for s in table.subscriptions(tenant.tenant_id, unread)}
+    return certain
 
 
 def _with_first_invoice(table: Table, account: Account, stripe_object: Payload) -> Account:
@@ -63,7 +84,7 @@ def _with_first_invoice(table: Table, account: Account, stripe_object: Payload) 
     if payloads.checkout_attempt(stripe_object) is None or stripe_object["object"] != "subscription":
         return account
     subscription_id = text(stripe_object, "id")
-    if subscription_id in account.subscriptions:
+    if subscription_id in account.subscriptions or any(is_first(one) for one in account.invoices.values()):
         return account
     first = table.first_invoices(account.tenant.tenant_id, subscription_id)
     return replace(account, invoices={**account.invoices, **{one.invoice_id: one for one in first}})

@@ -2,6 +2,7 @@
 has no attribute.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -9,19 +10,22 @@ from enum import StrEnum
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
 from billing.domain import entities
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 type Item = dict[str, Any]
-type RawItem = Mapping[str, "AttributeValueTypeDef"]
+# DynamoDB's typed attribute, as `{"S": "text"}`:
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
+type Value = dict[str, Any]
+type RawItem = Mapping[str, Mapping[str, Any]]
 
-_TO: Final = TypeSerializer()
-_FROM: Final = TypeDeserializer()
+_INTEGER: Final = re.compile(r"-?[0-9]+", re.ASCII)
+
+
+class Foreign(dict[str, Any]):
+    """A typed attribute of a type that no entity has (a set, bytes). It is written back as it is."""
 
 
 def camel(name: str) -> str:
@@ -53,13 +57,15 @@ def attribute(value: Any) -> Any:
     return attributes(value) if is_dataclass(value) else value
 
 
-def dump(item: Mapping[str, Any]) -> dict[str, "AttributeValueTypeDef"]:
-    """Plain values as DynamoDB's typed attributes. An enum is written as its text."""
-    return {name: _TO.serialize(_plain(value)) for name, value in item.items()}
+def dump(item: Mapping[str, Any]) -> dict[str, Value]:
+    """Plain values as DynamoDB's typed attributes. An enum is written as its text. Raises `TypeError` for a value that
+    is no text, integer, `Decimal`, bool, None, list or mapping.
+    """
+    return {name: _dumped(value) for name, value in item.items()}
 
 
 def load(raw: RawItem) -> Item:
-    return {name: _natural(_FROM.deserialize(value)) for name, value in raw.items()}
+    return {name: _loaded(value) for name, value in raw.items()}
 
 
 def entity[E: "DataclassInstance"](kind: type[E], item: Item) -> E:
@@ -100,17 +106,38 @@ def _parts[P: "DataclassInstance"](kind: type[P], values: list[Item]) -> tuple[P
     return tuple(entity(kind, value) for value in values)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, StrEnum) else value
+def _dumped(value: Any) -> Value:  # noqa: PLR0911 - one for each type
+    if type(value) is str:  # nearly all are
+        return {"S": value}
+    match value:
+        case str():
+            return {"S": str(value)}
+        case bool():
+            return {"BOOL": value}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case None:
+            return {"NULL": True}
+        case Foreign():
+            return dict(value)
+        case list():
+            return {"L": [_dumped(inner) for inner in value]}
+        case Mapping():
+            return {"M": dump(value)}
+    raise TypeError(f"DynamoDB takes no {type(value).__name__}.")
 
 
-def _natural(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _natural(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_natural(inner) for inner in value]
-    return int(value) if isinstance(value, Decimal) else value
+def _loaded(value: Mapping[str, Any]) -> Any:
+    [(kind, content)] = value.items()
+    match kind:
+        case "S" | "BOOL":
+            return content
+        case "N":
+            return int(content) if _INTEGER.fullmatch(content) else Decimal(content)
+        case "NULL":
+            return None
+        case "L":
+            return [_loaded(inner) for inner in content]
+        case "M":
+            return load(content)
+    return Foreign(value)

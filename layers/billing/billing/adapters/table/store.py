@@ -1,11 +1,12 @@
 """The one table: consistent reads, and transactions in which every item must have the revision that was read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from billing import clock, retry
-from billing.adapters import aws
+from billing.adapters.aws import failures
+from billing.adapters.aws.json_api import DYNAMODB, AwsError, JsonApi
 from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.pages import Pages
@@ -16,11 +17,8 @@ from billing.domain.records import OPEN, RETENTION_SECONDS, Record
 from billing.domain.writes import OwnInvoiceId, Pointer, StripeId, Unchanged
 from billing.errors import Contention, RecordDone, RevisionConflict
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+type Write = dict[str, dict[str, Any]]  # one of a transaction, as DynamoDB takes it
 
-_SERVICE = "DynamoDB"
 _BATCH = 100  # BatchGetItem's limit
 MAX_WRITES = 100  # TransactWriteItems' limit
 _WRITE_BATCH = 25  # BatchWriteItem's limit
@@ -28,6 +26,9 @@ _WAITS = retry.growing(0.05, tries=6)  # before each round for the items that a 
 _PAGE_READS = 5  # what one call may read to fill a filtered page: 1 MB each, together some 10,000 records
 _OPEN_VALUES = {f":{status.lower()}": status for status in sorted(OPEN)}
 STILL_OPEN = f"#status IN ({', '.join(_OPEN_VALUES)})"
+# DynamoDB's names of errors
+_CONDITION = "ConditionalCheckFailedException"
+_CONFLICT = "TransactionConflictException"
 _LOST_RACE = {"ConditionalCheckFailed", "TransactionConflict"}
 
 
@@ -38,8 +39,8 @@ class Table:
     Every method raises `AwsUnavailable` when DynamoDB does not answer or is throttled.
     """
 
-    def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self.client = client
+    def __init__(self, api: JsonApi, name: str) -> None:
+        self.api = api
         self.name = name
 
     # -- reading
@@ -57,15 +58,15 @@ class Table:
         found: list[items.RawItem] = []
         for _ in retry.rounds(_WAITS):
             asked = {self.name: {"Keys": pending, "ConsistentRead": True}}
-            answer = self._call("batch_get_item", RequestItems=asked)
+            answer = self._call("BatchGetItem", RequestItems=asked)
             found += answer["Responses"].get(self.name, [])
             pending = answer["UnprocessedKeys"].get(self.name, {}).get("Keys", [])
             if not pending:
                 return found
-        raise aws.unavailable(_SERVICE, "unprocessed items")
+        raise failures.unavailable(DYNAMODB.title, "unprocessed items")
 
     def get[E: Entity](self, kind: type[E], key: Key) -> E | None:
-        raw = self._call("get_item", TableName=self.name, Key=items.dump(key._asdict()), ConsistentRead=True)
+        raw = self._call("GetItem", TableName=self.name, Key=items.dump(key._asdict()), ConsistentRead=True)
         return items.entity(kind, items.load(raw["Item"])) if "Item" in raw else None
 
     def plan(self, plan_id: str) -> Plan | None:
@@ -86,12 +87,15 @@ class Table:
         plan_id: str | None = self.read([key]).get(key, {}).get("planId")
         return plan_id
 
-    def subscriptions(self, tenant_id: str) -> list[Subscription]:
-        """Every subscription of a tenant, also the ended ones.
+    def subscriptions(self, tenant_id: str, these: Collection[str] | None = None) -> list[Subscription]:
+        """Subscriptions of a tenant: those with the given ids, or every one, also the ended ones.
 
         Call it after the tenant was read, never before. Every change of a subscription also writes its tenant. So if a
-        write on the tenant's revision succeeds, this list was complete and current.
+        write on the tenant's revision succeeds, what was read is complete and current.
         """
+        if these is not None:
+            found = self.read(keys.subscription(tenant_id, one) for one in these)
+            return [items.entity(Subscription, item) for item in found.values()]
         return [items.entity(Subscription, item) for item in self._beginning(keys.subscriptions(tenant_id))]
 
     def first_invoices(self, tenant_id: str, subscription_id: str) -> list[Invoice]:
@@ -110,7 +114,7 @@ class Table:
             "KeyConditionExpression": "dueShard = :shard AND dueAt <= :until",
             "ExpressionAttributeValues": items.dump({":shard": shard, ":until": until}),
         }
-        for page in self._pages("query", query):
+        for page in self._pages("Query", query):
             named = [Key(item["PK"], item["SK"]) for item in page]
             found = self.read(named)
             for key in named:
@@ -124,7 +128,7 @@ class Table:
             "FilterExpression": "begins_with(PK, :tenant)",
             "ExpressionAttributeValues": items.dump({":tenant": keys.TENANT}),
         }
-        for page in self._pages("scan", scan):
+        for page in self._pages("Scan", scan):
             yield from page
 
     def _beginning(self, key: Key) -> Iterator[items.Item]:
@@ -135,7 +139,7 @@ class Table:
             "KeyConditionExpression": "PK = :pk AND begins_with(SK, :sk)",
             "ExpressionAttributeValues": items.dump({":pk": key.PK, ":sk": key.SK}),
         }
-        for page in self._pages("query", query):
+        for page in self._pages("Query", query):
             yield from page
 
     def _pages(self, operation: str, asked: dict[str, Any]) -> Iterator[list[items.Item]]:
@@ -169,7 +173,7 @@ class Table:
 
         Raises `RecordDone` when another delivery closed it, `RevisionConflict` when an entity was written meanwhile.
         """
-        close: TransactWriteItemTypeDef = {"Update": self._closing(record)}  # type: ignore[typeddict-item]
+        close = {"Update": self._closing(record)}
         puts = [*self._puts(entities, record.event_id), *map(self._put_pointer, pointers)]
         self._transact([close, *puts, *map(self._check, unchanged)], closes=True)
 
@@ -186,14 +190,16 @@ class Table:
         """Adds one to the counter at this key. False if it has reached `limit` already; then nothing is added."""
         try:
             self._call(
-                "update_item",
+                "UpdateItem",
                 TableName=self.name,
                 Key=items.dump(key._asdict()),
                 UpdateExpression="SET expiresAt = :expires ADD callCount :one",
                 ConditionExpression="attribute_not_exists(callCount) OR callCount < :limit",
                 ExpressionAttributeValues=items.dump({":expires": expires_at, ":one": 1, ":limit": limit}),
             )
-        except self.client.exceptions.ConditionalCheckFailedException:
+        except AwsError as error:
+            if error.code != _CONDITION:
+                raise
             return False
         return True
 
@@ -205,16 +211,18 @@ class Table:
         item["expiresAt"] = clock.seconds() + RETENTION_SECONDS
         try:
             self._call(
-                "put_item",
+                "PutItem",
                 TableName=self.name,
                 Item=items.dump(item),
                 ConditionExpression="attribute_not_exists(PK)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except self.client.exceptions.ConditionalCheckFailedException as error:
-            return items.entity(Record, items.load(error.response["Item"]))  # type: ignore[typeddict-item]
-        except self.client.exceptions.TransactionConflictException as error:
-            raise Contention("Another delivery of the event is being applied.") from error
+        except AwsError as error:
+            if error.code == _CONDITION:
+                return items.entity(Record, items.load(error.answer["Item"]))
+            if error.code == _CONFLICT:
+                raise Contention("Another delivery of the event is being applied.") from error
+            raise
         return None
 
     def record(self, event_id: str) -> Record | None:
@@ -267,19 +275,23 @@ class Table:
 
     def _update_open(self, update: dict[str, Any]) -> None:
         try:
-            self._call("update_item", **update)
-        except self.client.exceptions.ConditionalCheckFailedException as error:
-            raise RecordDone from error
-        except self.client.exceptions.TransactionConflictException as error:
-            raise RevisionConflict from error
+            self._call("UpdateItem", **update)
+        except AwsError as error:
+            if error.code == _CONDITION:
+                raise RecordDone from error
+            if error.code == _CONFLICT:
+                raise RevisionConflict from error
+            raise
 
-    def _puts(self, entities: Sequence[Entity], event_id: str) -> Iterable["TransactWriteItemTypeDef"]:
+    def _puts(self, entities: Sequence[Entity], event_id: str) -> Iterable[Write]:
         now = clock.now()
         for entity in entities:
             item = items.attributes(entity) | keys.of(entity.identity)._asdict()
             item |= {"revision": entity.revision + 1, "createdAt": entity.created_at or now, "updatedAt": now}
             if event_id:
                 item["eventId"] = event_id
+            if isinstance(entity, Tenant) and entity.knows_subscriptions:
+                item["listedAt"] = item["revision"]
             at = due.due_at(entity)
             if at:
                 item |= {"dueShard": due.shard_of(entity), "dueAt": at}
@@ -288,17 +300,17 @@ class Table:
                 "Item": items.dump(item),
                 **on_revision(entity.revision),
             }
-            yield {"Put": put}  # type: ignore[typeddict-item]
+            yield {"Put": put}
 
-    def _check(self, item: Unchanged) -> "TransactWriteItemTypeDef":
+    def _check(self, item: Unchanged) -> Write:
         check: dict[str, Any] = {
             "TableName": self.name,
             "Key": items.dump(keys.of(item.identity)._asdict()),
             **on_revision(item.revision),
         }
-        return {"ConditionCheck": check}  # type: ignore[typeddict-item]
+        return {"ConditionCheck": check}
 
-    def _put_pointer(self, pointer: Pointer) -> "TransactWriteItemTypeDef":
+    def _put_pointer(self, pointer: Pointer) -> Write:
         name, owner = ("planId", pointer.plan_id) if pointer.plan_id else ("tenantId", pointer.tenant_id)
         return {
             "Put": {
@@ -310,12 +322,12 @@ class Table:
             }
         }
 
-    def _transact(self, writes: Sequence["TransactWriteItemTypeDef"], *, closes: bool = False) -> None:
+    def _transact(self, writes: Sequence[Write], *, closes: bool = False) -> None:
         try:
-            self._call("transact_write_items", TransactItems=writes)
-        except self.client.exceptions.TransactionCanceledException as error:
-            reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]
-            if closes and reasons[0] == "ConditionalCheckFailed":
+            self._call("TransactWriteItems", TransactItems=writes)
+        except AwsError as error:
+            reasons = [reason.get("Code") for reason in error.answer.get("CancellationReasons", ())]
+            if closes and reasons[:1] == ["ConditionalCheckFailed"]:
                 raise RecordDone from error
             if _LOST_RACE.intersection(reasons):
                 raise RevisionConflict from error
@@ -323,8 +335,7 @@ class Table:
 
     def _call(self, operation: str, **parameters: Any) -> Any:
         """Every call of DynamoDB goes through here."""
-        with aws.calling(_SERVICE):
-            return getattr(self.client, operation)(**parameters)
+        return self.api.call(operation, parameters)
 
     # -- pages
 
@@ -341,7 +352,7 @@ class Table:
         found: list[items.Item] = []
         for _ in range(_PAGE_READS):
             query |= {"ExclusiveStartKey": items.dump(after)} if after else {}
-            answer = self._call("query", **query)
+            answer = self._call("Query", **query)
             found += map(items.load, answer["Items"])
             after = items.load(answer.get("LastEvaluatedKey", {}))
             if len(found) > limit or not after:
@@ -359,11 +370,11 @@ class Table:
 
     def _put_batch(self, puts: list[Any]) -> None:
         for _ in retry.rounds(_WAITS):
-            answer = self._call("batch_write_item", RequestItems={self.name: puts})
+            answer = self._call("BatchWriteItem", RequestItems={self.name: puts})
             puts = answer["UnprocessedItems"].get(self.name, [])
             if not puts:
                 return
-        raise aws.unavailable(_SERVICE, "unprocessed items")
+        raise failures.unavailable(DYNAMODB.title, "unprocessed items")
 
 
 def on_revision(revision: int) -> dict[str, Any]:

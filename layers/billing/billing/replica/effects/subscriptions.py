@@ -122,7 +122,7 @@ def with_subscription(account: Account, changed: Subscription, tenant: Tenant | 
     owner, marked = tenancy.follow(owner, others.values())
     owner = tenancy.with_customer_of_current(owner, marked)
     touched = [s for s in marked if s != account.subscriptions.get(s.stripe_subscription_id)]
-    return applied(owner, *touched, pointers=pointers)
+    return applied(tenancy.with_list(owner, marked, touched), *touched, pointers=pointers)
 
 
 def _with_customer(account: Account, tenant: Tenant, of: Subscription) -> tuple[Tenant, tuple[Pointer, ...]]:
