@@ -76,8 +76,8 @@ def _measured(standing: ground.Ground, tenants: int) -> tuple[dict[str, Figures]
             sent = delivery(json.dumps(event).encode(), ground.WEBHOOK_SECRET, clock.seconds())
             recorded: Requests = []
             with _recorded(recorded):
-                figures["ours"].run(partial(_accepted, handler, sent))
-            figures["usual design"].run(partial(_accepted, usual.handler, sent))
+                figures["ours"].run(partial(accepted, handler, sent))
+            figures["usual design"].run(partial(accepted, usual.handler, sent))
             again = _elsewhere(_FLOOR, recorded)
             figures["floor"].run(partial(_sent, table.api, again))
             if number >= 0:
@@ -98,7 +98,7 @@ def _usual(standing: ground.Ground) -> Any:
     return usual_design
 
 
-def _accepted(handler: Callable[[Any, Any], dict[str, Any]], sent: dict[str, Any]) -> None:
+def accepted(handler: Callable[[Any, Any], dict[str, Any]], sent: dict[str, Any]) -> None:
     answer = handler(sent, Context("r", "webhook", 512, clock.seconds() + 900))
     if answer["statusCode"] != HTTPStatus.OK:
         raise SystemExit(f"the event was not accepted: {answer}")

@@ -30,8 +30,9 @@ class Account:
 class References:
     """The ids in a Stripe object: those that lead to its owner, and those of the entities that it may change.
 
-    `changes_subscriptions`: the object may change one, and so the tenant. `asks_all`: and it does not say which, or an
-    ended one matters too. `writes_new`: the subscriptions that it names are written if they are new.
+    `invoice_names`: the object's invoice says who owns it, and of which subscription it is.
+    `changes_subscriptions`: the object may change one, and so the tenant. `asks_all`: all of them matter.
+    `writes_new`: the subscriptions that it names are written if they are new.
     """
 
     customer: str | None
@@ -39,7 +40,7 @@ class References:
     subscriptions: tuple[str, ...] = ()
     invoices: tuple[str, ...] = ()
     payments: tuple[str, ...] = ()
-    invoice_names_owner: bool = False
+    invoice_names: bool = False
     changes_subscriptions: bool = False
     asks_all: bool = False
     writes_new: bool = False
@@ -47,7 +48,7 @@ class References:
     @property
     def owners(self) -> list[StripeId]:
         """The ids whose owner may be recorded. The first one whose owner is recorded decides."""
-        invoices = self.invoices if self.invoice_names_owner else ()
+        invoices = self.invoices if self.invoice_names else ()
         return [StripeId(one) for one in _present(self.customer, *invoices)]
 
     def entities(self, tenant_id: str) -> list[Identity]:
@@ -81,10 +82,10 @@ def references(stripe_object: Payload) -> References:
             found = References(customer, invoices=(text(stripe_object, "id"),), payments=payments)
             subscriptions = _present(payloads.invoice_subscription(stripe_object))
             return replace(found, subscriptions=subscriptions, changes_subscriptions=bool(subscriptions))
-        case "invoice_payment":  # its invoice, which perhaps must be asked for, says which subscription it was
+        case "invoice_payment":
             paid = payloads.invoice_payment(stripe_object)
             found = References(customer, invoices=(paid.invoice_id,), payments=_present(paid.payment_intent_id))
-            return replace(found, invoice_names_owner=True, changes_subscriptions=True, asks_all=True)
+            return replace(found, invoice_names=True, changes_subscriptions=True)
         case "payment_intent":
             invoices = _present(*payloads.intent_invoice(stripe_object))
             return References(customer, invoices=invoices, payments=(text(stripe_object, "id"),))

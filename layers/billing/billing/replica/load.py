@@ -52,12 +52,12 @@ def account_of(table: Table, stripe_object: Payload) -> Account | None:
     if not referred.changes_subscriptions:
         return account
     read = _held(Subscription, referred, owner, found)
-    account = replace(account, subscriptions=_subscriptions(table, account.tenant, referred, read))
+    account = replace(account, subscriptions=_subscriptions(table, account, referred, read))
     return _with_first_invoice(table, account, stripe_object)
 
 
 def _subscriptions(
-    table: Table, tenant: Tenant, referred: References, read: Mapping[str, Subscription]
+    table: Table, account: Account, referred: References, read: Mapping[str, Subscription]
 ) -> dict[str, Subscription]:
     """Those that the object names and those that can decide about the tenant, as they were when it was read or later.
 
@@ -65,11 +65,14 @@ def _subscriptions(
     one, or is not in the list, is read again. A new one that will be written is not: if it is there after all, the
     write is refused.
     """
-    if referred.asks_all or tenant.deleted_customers or not tenant.knows_subscriptions:
+    tenant, unknown = account.tenant, referred.invoice_names and not account.invoices  # then Stripe will be asked
+    if referred.asks_all or unknown or tenant.deleted_customers or not tenant.knows_subscriptions:
         return {s.stripe_subscription_id: s for s in table.subscriptions(tenant.tenant_id)}
     listed = {one.subscription_id: one.revision for one in tenant.subscriptions}
     certain = {name: one for name, one in read.items() if listed.get(name) == one.revision}
-    named = read.keys() if referred.writes_new else referred.subscriptions
+    named = {*(read if referred.writes_new else referred.subscriptions)}
+    if referred.invoice_names:
+        named |= {one.stripe_subscription_id for one in account.invoices.values() if one.stripe_subscription_id}
     unread = {*listed, *named} - certain.keys()
     if tenant.revision and unread:  # who has no record has no subscription
         certain |= {s.stripe_subscription_id: s for s in table.subscriptions(tenant.tenant_id, unread)}
