@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.aws import dynamodb_local
+from local.aws.clients import AwsAccess, Credentials
 from local.stack import FREE, Stack
 from local.template import ROOT
 
@@ -74,6 +75,17 @@ def test_who_asks_for_dynamodb_local_gets_it_or_a_reason(tmp_path: Path) -> None
 def test_there_is_no_other_dynamodb(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="DYNAMODB is local or moto, not sqlite"):
         Stack(FREE, tmp_path, {"DYNAMODB": "sqlite"})
+
+
+def test_whoever_can_asks_it_without_the_stack_between() -> None:
+    aws, database = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    keys = Credentials.random()
+    near, far = AwsAccess(aws, keys, database), AwsAccess(aws, keys)
+    assert near.environment == keys.environment | {"AWS_ENDPOINT_URL_DYNAMODB": database}
+    assert far.environment == keys.environment
+    for access, url in ((near, database), (far, aws)):
+        assert access.dynamodb().meta.endpoint_url == access.streams().url == url
+        assert access.secretsmanager().meta.endpoint_url == aws
 
 
 STACK = """
