@@ -40,7 +40,8 @@ test: setup ## All tests, some eight minutes; a part: TESTS=tests/unit
 
 ##@ The local stack, and the commands for the one that runs
 up: setup ## The stack on 127.0.0.1:8087, until Ctrl-C
-## API_PORT=8087 STRIPE_PORT=12111 AWS_PORT=5000 DYNAMODB=local
+## API_PORT=8087 STRIPE_PORT=12111 AWS_PORT=5000
+## DYNAMODB=local or moto (without it: local where Java 17 is)
 ## ORIGINS="http://localhost:5173 …" (CORS), QUIET=1 (no log)
 	@$(BIN)/python -m local.commands.up $(GIVEN)
 

@@ -4,7 +4,7 @@ Settings, usually from environment variables:
 - `WEBHOOK_URL`: the stand-in sends its events to this address, not to the stack (for `sam local start-api`).
 - `STRIPE_API_KEY` and `STRIPE_WEBHOOK_SECRET`: the stack uses real Stripe (test mode) instead of the stand-in.
 - `STRIPE_API_BASE`: the stack uses another server that implements Stripe's API.
-- `DYNAMODB=local`: the stack uses DynamoDB Local instead of moto.
+- `DYNAMODB`: `local` is DynamoDB Local, and `moto` is moto. Without it, the stack takes DynamoDB Local if it can.
 - `ORIGINS`: the origins whose pages may call the API (CORS), and to which the portal may return, besides the stack's
   own. They are separated by spaces or commas.
 """
@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -79,9 +80,12 @@ class Stack:
             raise RuntimeError("STRIPE_API_KEY is a live key; the local stack takes keys of test mode only.")
         self.webhook_secret = settings.get("STRIPE_WEBHOOK_SECRET") or LOCAL_WEBHOOK_SECRET
         self._origins = _origins(settings.get("ORIGINS") or DEFAULT_ORIGINS)
+        if settings.get("DYNAMODB", "") not in ("", "local", "moto"):
+            raise RuntimeError(f"DYNAMODB is local or moto, not {settings['DYNAMODB']}.")
         self.stripe: Account | None = None
         self.stripe_base = _stripe_elsewhere(settings)
         self.database = "moto"
+        self.say: Callable[[str], object] = lambda sentence: print(textwrap.fill(sentence, 80), flush=True)
         self.begin: Callable[[], object] = lambda: None  # puts the first data in
         self.exchanges = Exchanges()
         self._running = ExitStack()
@@ -174,7 +178,7 @@ class Stack:
         functions = template.functions(self.parameters(), here)
         self.logs.mkdir(exist_ok=True)
         self.environment = {name: value for f in functions for name, value in f.environment.items()}
-        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.credentials, self.logs) for f in functions}
+        runtimes = self.runtimes = {f.name: Runtime(f, self.aws.environment, self.logs) for f in functions}
         for runtime in runtimes.values():
             runtime.watch = self.exchanges.invoked
             self._running.callback(runtime.close)
@@ -200,18 +204,29 @@ class Stack:
 
     def _start_aws(self) -> AwsAccess:
         credentials = Credentials.random()
-        url = ""
-        if self._settings.get("DYNAMODB") == "local":
-            self.database = "DynamoDB Local"
-            server = DynamoDBLocal(template.ROOT / ".local" / "dynamodb-local", free_port())
-            self._running.callback(server.close)
-            url = server.url
+        url = self._start_dynamodb()
         aws = Aws(credentials.access_key_id, url)
         self.announcements = aws.announcements
         self._moto = aws
         serving = self._listener.serve(aws, self.ports.aws, for_containers=True)
         self._running.callback(aws.forget)  # the next stack in this process begins with nothing
-        return AwsAccess(serving, credentials)
+        return AwsAccess(serving, credentials, url)
+
+    def _start_dynamodb(self) -> str:
+        """The address of DynamoDB Local; empty if moto plays DynamoDB."""
+        wanted = self._settings.get("DYNAMODB")
+        if wanted == "moto":
+            return ""
+        try:
+            server = DynamoDBLocal(template.ROOT / ".local" / "dynamodb-local", free_port(), self.say)
+        except RuntimeError as missing:
+            if wanted:
+                raise
+            self.say(f"moto plays DynamoDB, which is slower than DynamoDB Local: {missing}")
+            return ""
+        self.database = "DynamoDB Local"
+        self._running.callback(server.close)
+        return server.url
 
     def _create_resources(self) -> str:
         self.aws.dynamodb().create_table(**template.table())

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from billing.adapters.aws import credentials
-from billing.adapters.aws.json_api import DYNAMODB, JsonApi, Limits
+from billing.adapters.aws.json_api import DYNAMODB, JsonApi, Limits, Service
 from billing.adapters.table.store import Table
 from local import template
 
@@ -23,6 +23,7 @@ REGION: Final = "eu-west-1"
 TIME_LIMIT_FACTOR = 60  # multiplies every time limit of the deployed functions and of their calls over the network
 UNHURRIED_SECONDS = 600.0  # for the stack's own calls
 
+_STREAMS: Final = Service("DynamoDB Streams", "dynamodb", "DynamoDBStreams_20120810", "1.0")
 _KEY_CHARACTERS: Final = string.ascii_uppercase + string.digits
 
 
@@ -49,22 +50,30 @@ class Credentials:
 
 @dataclass(frozen=True)
 class AwsAccess:
-    """The AWS at `url`. It answers only to these credentials."""
+    """The AWS at `url`. It answers only to these credentials.
+
+    `dynamodb_url` is the address of its DynamoDB for the programs of this machine, if that is a server of its own.
+    """
 
     url: str
     credentials: Credentials
+    dynamodb_url: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the functions, beside the variables of the template. Every call that AWS forwards costs some 2 ms."""
+        near = {"AWS_ENDPOINT_URL_DYNAMODB": self.dynamodb_url} if self.dynamodb_url else {}
+        return self.credentials.environment | near
 
     def table(self) -> Table:
         """The billing table, by the project's own code."""
-        keys = credentials.Credentials(self.credentials.access_key_id, self.credentials.secret_access_key)
-        limits = Limits(connect=UNHURRIED_SECONDS, read=UNHURRIED_SECONDS)
-        return Table(JsonApi(DYNAMODB, lambda: keys, limits, url=self.url, region=REGION), template.TABLE_NAME)
+        return Table(self._api(DYNAMODB), template.TABLE_NAME)
+
+    def streams(self) -> JsonApi:
+        return self._api(_STREAMS)
 
     def dynamodb(self) -> "DynamoDBClient":
-        return boto3.client("dynamodb", **self._settings())
-
-    def streams(self) -> Any:
-        return boto3.client("dynamodbstreams", **self._settings())
+        return boto3.client("dynamodb", **self._settings(self.dynamodb_url))
 
     def events(self) -> "EventBridgeClient":
         return boto3.client("events", **self._settings())
@@ -72,9 +81,14 @@ class AwsAccess:
     def secretsmanager(self) -> "SecretsManagerClient":
         return boto3.client("secretsmanager", **self._settings())
 
-    def _settings(self) -> dict[str, Any]:
+    def _api(self, service: Service) -> JsonApi:
+        keys = credentials.Credentials(self.credentials.access_key_id, self.credentials.secret_access_key)
+        limits = Limits(connect=UNHURRIED_SECONDS, read=UNHURRIED_SECONDS)
+        return JsonApi(service, lambda: keys, limits, url=self.dynamodb_url or self.url, region=REGION)
+
+    def _settings(self, url: str = "") -> dict[str, Any]:
         return {
-            "endpoint_url": self.url,
+            "endpoint_url": url or self.url,
             "region_name": REGION,
             "aws_access_key_id": self.credentials.access_key_id,
             "aws_secret_access_key": self.credentials.secret_access_key,

@@ -1,12 +1,13 @@
 """The last requests to the API and the last invocations that no request caused, for those who look at the stack.
 
-No header is kept, and every text is masked before it is kept: nobody can look at a token, a signature or a secret.
+No header is kept, and every text is masked before anybody sees it: nobody can look at a token, a signature or a secret.
 """
 
 import json
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count
 from threading import Lock
 from typing import Any, Final
@@ -19,6 +20,7 @@ from local.reading import json_object
 
 KEPT: Final = 500  # of each kind, so that many webhooks push no request of a person out
 _WEBHOOKS: Final = "StripeWebhookFunction"
+_OF_CALLERS: Final = ("path", "query", "body", "answer", "who")
 _MOST: Final = 16 * 1024  # characters of a text
 
 
@@ -51,13 +53,26 @@ class Seen:
         return any(text in part for part in (self.who, self.path, self.query, self.body, self.answer))
 
 
+class _Kept:
+    """Masked when somebody looks for the first time: of a thousand webhooks, hardly one is looked at."""
+
+    def __init__(self, unmasked: Seen) -> None:
+        self._unmasked = unmasked
+
+    @cached_property
+    def seen(self) -> Seen:
+        one = self._unmasked
+        texts: dict[str, Any] = {name: _text(getattr(one, name)) for name in _OF_CALLERS}
+        return replace(one, **texts)
+
+
 class Exchanges:
     """Threads may use it at the same time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._numbers = count(1)
-        self._kept: dict[str, deque[Seen]] = {}
+        self._kept: dict[str, deque[_Kept]] = {}
 
     def exchanged(self, exchange: Exchange) -> None:
         request, response, ended = exchange.request, exchange.response, exchange.ended
@@ -69,13 +84,13 @@ class Exchanges:
             at=time.time(),
             seconds=exchange.seconds,
             method=request.method,
-            path=_text(request.path),
-            query=_text(request.query_string.decode("utf-8", "replace")),
-            body=_text(body.decode("utf-8", "replace")),
+            path=request.path,
+            query=request.query_string.decode("utf-8", "replace"),
+            body=body.decode("utf-8", "replace"),
             status=response.status_code,
-            answer=_text(response.get_data().decode("utf-8", "replace")),
+            answer=response.get_data().decode("utf-8", "replace"),
             error=ended.error if ended else "",
-            who=_text(request.remote_user or ""),
+            who=request.remote_user or "",
             event=event,
             function=ended.function if ended else "",
             request_id=response.headers.get("Apigw-Requestid", ""),
@@ -90,9 +105,9 @@ class Exchanges:
             method="",
             path="",
             query="",
-            body=_text(json.dumps(event)),
+            body=json.dumps(event),
             status=0,
-            answer="" if ended.error else _text(json.dumps(ended.result)),
+            answer="" if ended.error else json.dumps(ended.result),
             error=ended.error,
             who="",
             event="",
@@ -103,7 +118,8 @@ class Exchanges:
 
     def newest_first(self) -> list[Seen]:
         with self._lock:
-            return sorted((one for kept in self._kept.values() for one in kept), key=lambda one: -one.number)
+            all_kept = [one for kept in self._kept.values() for one in kept]
+        return sorted((one.seen for one in all_kept), key=lambda one: -one.number)
 
     def find(self, number: str) -> Seen | None:
         return next((one for one in self.newest_first() if str(one.number) == number), None)
@@ -117,11 +133,14 @@ class Exchanges:
             self._kept.clear()
 
     def _keep(self, kind: str, **values: Any) -> None:
+        """Cuts texts so late that, when they are masked and cut again, no part of a cut secret is left."""
+        cut: dict[str, Any] = {
+            name: value[: 2 * _MOST] if isinstance(value, str) else value for name, value in values.items()
+        }
         with self._lock:
-            self._kept.setdefault(kind, deque(maxlen=KEPT)).append(Seen(next(self._numbers), **values))
+            self._kept.setdefault(kind, deque(maxlen=KEPT)).append(_Kept(Seen(next(self._numbers), **cut)))
 
 
 def _text(text: str) -> str:
-    """Cut before it is masked, because that takes time, and so late that no part of a cut secret is left."""
-    hidden = masked(text[: 2 * _MOST])
+    hidden = masked(text)
     return hidden if len(hidden) <= _MOST else hidden[:_MOST] + "…"

@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any, Final
 
 from local.aws import logs
-from local.aws.clients import TIME_LIMIT_FACTOR, Credentials
+from local.aws.clients import TIME_LIMIT_FACTOR
 from local.template import ROOT, Function
 
 MAX_CONCURRENCY: Final = 8
@@ -74,13 +74,14 @@ class _Worker:
 class Runtime:
     """`run` starts a process when it needs one, up to a limit, and keeps it for later calls.
 
-    `watch` gets the event of each `invoke`, and how it ended. The gateway tells of what it runs by itself.
+    `environment` (of AWS) comes beside the function's own. `watch` gets the event of each `invoke`, and how it ended.
+    The gateway tells of what it runs by itself.
     """
 
     def __init__(
         self,
         function: Function,
-        credentials: Credentials,
+        environment: Mapping[str, str],
         log_folder: Path,
         *,
         time_limit_factor: float = TIME_LIMIT_FACTOR,
@@ -89,7 +90,7 @@ class Runtime:
         self._seconds = function.timeout * time_limit_factor
         self._environment = {
             **function.environment,
-            **credentials.environment,
+            **environment,
             "PATH": os.defpath,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "layers" / "billing"), str(ROOT)]),
             "AWS_LAMBDA_FUNCTION_NAME": function.name,

@@ -6,8 +6,8 @@ After a failure it starts again from the first record that failed.
 import threading
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from billing.adapters.aws.json_api import AwsError
+from billing.errors import AwsUnavailable
 from local import template
 from local.aws.clients import AwsAccess
 from local.aws.runtime import FunctionError, Runtime
@@ -20,6 +20,7 @@ MAX_TRIES: Final = 10
 class StreamPoller:
     def __init__(self, aws: AwsAccess, function: Runtime) -> None:
         self._client = aws.streams()
+        self._of_moto = not aws.dynamodb_url
         self._arn = aws.dynamodb().describe_table(TableName=template.TABLE_NAME)["Table"]["LatestStreamArn"]
         self._function = function
         self._read_to: dict[str, str] = {}  # shard -> the last sequence number that was read
@@ -46,18 +47,19 @@ class StreamPoller:
         while not self._stopped.is_set():
             try:
                 count = self._poll()
-            except (BotoCoreError, ClientError):  # nothing was read, so nobody may take the stream for read
+            except (AwsError, AwsUnavailable):  # nothing was read, so nobody may take the stream for read
                 self._stopped.wait(POLL_SECONDS)
                 continue
             if not count:
                 with self._changed:
                     self._empty += 1
                     self._changed.notify_all()
+            if count < BATCH:  # records gather meanwhile: fewer and larger batches, as by the batching window of Lambda
                 self._stopped.wait(POLL_SECONDS)
 
     def _poll(self) -> int:
         """Reads all shards. Returns the number of records."""
-        shards = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
+        shards = self._client.call("DescribeStream", {"StreamArn": self._arn})["StreamDescription"]["Shards"]
         return sum(self._read(shard["ShardId"]) for shard in shards)
 
     def _read(self, shard: str) -> int:
@@ -69,18 +71,20 @@ class StreamPoller:
         return len(records)
 
     def _records(self, shard: str) -> list[dict[str, Any]]:
-        """The next records, read twice: only those that come both times count.
+        """The next records. Those of moto are read twice: only those that come both times count.
 
         If a transaction fails between moto's answers about the iterator and about the records, the iterator is one of a
         table that moto has thrown away, with the writes of that transaction. They never happened, and the records that
         get their sequence numbers afterwards would be skipped.
         """
         found = self._read_once(shard)
-        again = {record["eventID"] for record in self._read_once(shard)} if found else set()
+        if not found or not self._of_moto:
+            return found
+        again = {record["eventID"] for record in self._read_once(shard)}
         return [record for record in found if record["eventID"] in again]
 
     def _read_once(self, shard: str) -> list[dict[str, Any]]:
-        answer = self._client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)
+        answer = self._client.call("GetRecords", {"ShardIterator": self._iterator(shard), "Limit": BATCH})
         records: list[dict[str, Any]] = answer["Records"]
         return records
 
@@ -92,7 +96,7 @@ class StreamPoller:
         parameters = {"StreamArn": self._arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
         if shard in self._read_to:
             parameters |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._read_to[shard]}
-        iterator: str = self._client.get_shard_iterator(**parameters)["ShardIterator"]
+        iterator: str = self._client.call("GetShardIterator", parameters)["ShardIterator"]
         return iterator
 
     def _hand_over(self, records: list[dict[str, Any]]) -> None:

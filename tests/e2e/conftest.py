@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from functools import partial
 
@@ -14,7 +15,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     The stack ends after the last of these tests, because its moto runs in this process. The integration tests use moto
     in the same process.
     """
-    with Stack(FREE, tmp_path_factory.mktemp("state")) as running:
+    settings = os.environ | {"DYNAMODB": "moto"}  # which is everywhere; `make demo` and `make up` run over the other
+    with Stack(FREE, tmp_path_factory.mktemp("state"), settings) as running:
         running.begin = partial(seed.seed, running)
         running.begin()
         running.write_environment()

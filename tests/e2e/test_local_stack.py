@@ -2,8 +2,10 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import jwt
@@ -13,6 +15,7 @@ from botocore.exceptions import ClientError
 from moto.dynamodb.models.table import Table
 from moto.dynamodbstreams.models import dynamodbstreams_backends
 
+from billing.adapters.aws.json_api import JsonApi
 from local import template, tokens
 from local.aws.clients import AwsAccess
 from local.aws.runtime import FunctionError, Runtime
@@ -151,7 +154,7 @@ def test_a_function_that_runs_out_of_time_is_stopped(stack: Stack, tmp_path: Pat
         "    return sorted(os.environ)\n"
     )
     made = replace(template.functions(stack.parameters(), {})[0], code=tmp_path, timeout=1, environment={"MINE": "1"})
-    runtime = Runtime(made, stack.aws.credentials, tmp_path, time_limit_factor=1)
+    runtime = Runtime(made, stack.aws.environment, tmp_path, time_limit_factor=1)
     try:
         for event in ("hang", "crash", "raise"):
             began = time.monotonic()
@@ -214,13 +217,19 @@ def test_the_stream_shows_no_write_of_a_failed_transaction_and_skips_none(stack:
     check: Any = {"Key": key("TENANT#none"), "ConditionExpression": "attribute_exists(PK)", **table}
 
     class Interrupted(AwsAccess):
-        def streams(self) -> Any:
+        def streams(self) -> JsonApi:
             """A client between whose calls a transaction fails, once it has found something to read."""
             client = super().streams()
-            client.meta.events.register("before-call.dynamodb-streams.GetRecords", fail_a_transaction)
-            return client
+            call = client.call
 
-    def fail_a_transaction(**_: Any) -> None:
+            def interrupted(operation: str, parameters: Mapping[str, Any]) -> Any:
+                if operation == "GetRecords":
+                    fail_a_transaction()
+                return call(operation, parameters)
+
+            return cast("JsonApi", SimpleNamespace(call=interrupted))
+
+    def fail_a_transaction() -> None:
         put: Any = {"Item": key("TENANT#phantom"), **table}
         with pytest.raises(ClientError):
             stack.aws.dynamodb().transact_write_items(TransactItems=[{"Put": put}, {"ConditionCheck": check}])
@@ -252,12 +261,12 @@ def test_what_moto_keeps_does_not_grow(stack: Stack) -> None:
     """It copies the table for each transaction."""
     asked = ITERATORS + 5
     streams = stack.aws.streams()
-    [found] = streams.list_streams(TableName=template.TABLE_NAME)["Streams"]
-    [shard] = streams.describe_stream(StreamArn=found["StreamArn"])["StreamDescription"]["Shards"]
+    [found] = streams.call("ListStreams", {"TableName": template.TABLE_NAME})["Streams"]
+    arn = {"StreamArn": found["StreamArn"]}
+    [shard] = streams.call("DescribeStream", arn)["StreamDescription"]["Shards"]
     for _ in range(asked):
-        streams.get_shard_iterator(
-            StreamArn=found["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )
+        asks = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        streams.call("GetShardIterator", arn | asks)
     kept = [len(b.shard_iterators) for regions in dynamodbstreams_backends.values() for b in regions.values()]
     assert sum(kept) == ITERATORS
     assert Table.instances_tracked == []  # type: ignore[attr-defined]
