@@ -28,6 +28,7 @@ class Foreign(dict[str, Any]):
     """A typed attribute of a type that no entity has (a set, bytes). It is written back as it is."""
 
 
+@cache
 def camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
