@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import CreateInvoice
+from billing.edge.parameters.pay import CreateInvoice
 from billing.pay.own_invoices import OwnInvoices
 
 

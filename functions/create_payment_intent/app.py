@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import PayInvoice
+from billing.edge.parameters.pay import PayInvoice
 from billing.pay.payment_intents import PaymentIntents
 
 

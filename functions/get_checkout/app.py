@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import GetCheckout
+from billing.edge.parameters.subscribe import GetCheckout
 from billing.subscribe.checkout_return import CheckoutReturn
 
 

@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import GetTenantHistory
+from billing.edge.parameters.operate import GetTenantHistory
 from billing.operate.history import History
 
 

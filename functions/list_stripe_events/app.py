@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import ListStripeEvents
+from billing.edge.parameters.operate import ListStripeEvents
 from billing.operate.event_records import EventRecords
 
 

@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import OpenPortal
+from billing.edge.parameters.subscribe import OpenPortal
 from billing.subscribe.portal import Portal
 
 

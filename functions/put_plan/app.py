@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import PutPlan
+from billing.edge.parameters.subscribe import PutPlan
 from billing.subscribe.plans import Plans
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge.invocation import invocation
-from billing.edge.parameters import Reconcile
+from billing.edge.parameters.reconcile import Reconcile
 from billing.reconcile.run import Reconciliation
 
 

@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import OneStripeEvent
+from billing.edge.parameters.operate import OneStripeEvent
 from billing.operate.event_records import Replay
 
 

@@ -3,7 +3,7 @@
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge import http
-from billing.edge.parameters import Reconcile
+from billing.edge.parameters.reconcile import Reconcile
 
 
 @http.endpoint

@@ -24,6 +24,7 @@ from local.aws.clients import UNHURRIED_SECONDS
 from local.ports import free_port
 from local.stack import Stack
 from local.template import ROOT
+from tests.e2e.invocations import FUNCTIONS, check, event
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 SAM = Path(sys.executable).with_name("sam")
@@ -46,14 +47,8 @@ pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON)]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sam")
-    command: list[str | Path] = [SAM, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "SAM_CLI_TELEMETRY": "0"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return folder / "build" / "template.yaml"
+def built(sam_build: Path) -> Path:
+    return sam_build / "template.yaml"
 
 
 def _environment(stack: Stack) -> dict[str, str]:
@@ -119,50 +114,16 @@ def invoke(url: str, function: str, event: str) -> dict[str, Any]:
     return result
 
 
-FUNCTIONS = template.functions(dict.fromkeys(template.raw()["Parameters"], "x"), {})
-
-
-# The statuses that are not 200: 201 for a new object, 404 for an unknown one, 202 for work in the background.
-STATUS = {"create_invoice": 201, "get_checkout": 404, "get_stripe_event": 404, "replay_stripe_event": 404}
-STATUS |= {"start_reconciliation": 202}
-
-
-def _event(stack: Stack, function: template.Function) -> str:
-    if function.code.name != "stripe_webhook":
-        [path] = (ROOT / "events").glob(f"*/{function.code.name}.json")
-        event = path.read_text()
-        # All tests share the stack. The tenant in the file may have subscribed in another test, and the others buy the
-        # plan in the file, without a trial.
-        mine = {"start_checkout": ("acme", "sam"), "put_plan": (r"\"trialDays\": 14", r"\"trialDays\": 0")}
-        return event.replace(*mine[function.code.name]) if function.code.name in mine else event
-    sign = [sys.executable, "-m", "local.commands.sign", "EVENT"]
-    given = {"EVENT": "events/stripe/customer.subscription.created.json", "STRIPE_WEBHOOK_SECRET": stack.webhook_secret}
-    environment = {**os.environ, "PYTHONPATH": "layers/billing:.", **given}
-    return subprocess.run(sign, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
-
-
-def _check(function: template.Function, answer: dict[str, Any]) -> None:
-    match function.code.name:
-        case "publish_billing_events":
-            assert answer == {"batchItemFailures": []}
-        case "reconcile_stripe":
-            assert (answer["complete"], answer["dryRun"]) == (True, True), answer
-        case "sweep_due_items":
-            assert (answer["complete"], answer["failed"]) == (True, 0), answer
-        case name:
-            assert answer["statusCode"] == STATUS.get(name, 200), answer
-
-
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 def test_every_function_in_lambdas_runtime(stack: Stack, serving: str, function: template.Function) -> None:
-    _check(function, invoke(serving, function.name, _event(stack, function)))
+    check(function, invoke(serving, function.name, event(stack, function, "sam")))
 
 
 @pytest.mark.parametrize("name", ["StripeWebhookFunction", "GetTenantHistoryFunction"])
 def test_sam_local_invoke(stack: Stack, built: Path, name: str) -> None:
     """Runs the command that docs/local-stack.md shows."""
     function = next(f for f in FUNCTIONS if f.name == name)
-    _check(function, invoke_alone(stack, built, name, _event(stack, function)))
+    check(function, invoke_alone(stack, built, name, event(stack, function, "sam")))
 
 
 def test_sam_local_start_api(stack: Stack, built: Path) -> None:

@@ -18,13 +18,13 @@ from typing import Any, Final
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import stripe
 from requests.structures import CaseInsensitiveDict
 from werkzeug.test import Client
 
 from billing import bootstrap, clock
 from billing.adapters import stripe_api
 from billing.adapters.aws.json_api import DYNAMODB, JsonApi
+from billing.adapters.stripe_http import Urllib3Client
 from billing.domain.caller import DEFAULT_ADMIN_SCOPE
 from billing.observability import logger, metrics
 from local import template
@@ -122,7 +122,7 @@ def staged(client: Callable[[Memory], Any] = lambda memory: memory) -> Iterator[
         replaced: list[Any] = [
             patch.dict(os.environ, environment | CREDENTIALS),
             patch.object(JsonApi, "call", _answers(table, secret)),
-            patch.object(stripe.RequestsClient, "request", stage.request),
+            patch.object(Urllib3Client, "request", stage.request),
             patch.object(stripe_api, "monotonic", itertools.count(0, _CALL_SECONDS).__next__),
             patch.object(clock, "seconds", lambda: stage.now),
             patch.object(time, "sleep", lambda _: None),

@@ -16,6 +16,7 @@ import stripe
 from billing import errors
 from billing.adapters.aws import failures
 from billing.adapters.aws.json_api import DYNAMODB, AwsError, JsonApi
+from billing.adapters.stripe_http import Urllib3Client
 from tests.torture import coverage
 from tests.torture.scheduler import Fault, Killed, Task, current
 
@@ -35,7 +36,7 @@ def installed() -> Iterator[None]:
     """Inside this context, every call of a task waits for its turn and suffers the faults of the task."""
     with (
         patch.object(JsonApi, "call", _dynamodb(JsonApi.call)),
-        patch.object(stripe.RequestsClient, "request", _stripe(stripe.RequestsClient.request)),
+        patch.object(Urllib3Client, "request", _stripe(Urllib3Client.request)),
         patch.object(stripe.HTTPClient, "_sleep_time_seconds", lambda *_, **__: 0),
         patch.object(time, "monotonic", _own_clock(time.monotonic)),
     ):
@@ -93,7 +94,7 @@ def _conflict(params: dict[str, Any]) -> AwsError:
 
 
 def _stripe(request: Callable[..., Any]) -> Callable[..., Any]:
-    def requested(http: stripe.RequestsClient, method: str, url: str, *more: Any, **named: Any) -> Any:
+    def requested(http: Urllib3Client, method: str, url: str, *more: Any, **named: Any) -> Any:
         task = current.get()
         if task is None:
             return request(http, method, url, *more, **named)

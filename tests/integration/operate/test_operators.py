@@ -14,7 +14,7 @@ from billing.adapters.table.pages import Pages, failed_events, tenant_events
 from billing.announce import changes as history
 from billing.domain.caller import Caller
 from billing.domain.records import Record, RecordStatus
-from billing.edge.parameters import GetTenantHistory, ListStripeEvents
+from billing.edge.parameters.operate import GetTenantHistory, ListStripeEvents
 from billing.errors import AwsUnavailable
 from billing.operate.event_records import EventRecords
 from billing.operate.history import History

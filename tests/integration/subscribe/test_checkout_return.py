@@ -16,7 +16,7 @@ from billing.domain.caller import Caller
 from billing.domain.order import FetchedKind, content
 from billing.domain.records import RecordStatus
 from billing.domain.statuses import CheckoutPayment, TenantStatus
-from billing.edge.parameters import GetCheckout
+from billing.edge.parameters.subscribe import GetCheckout
 from billing.errors import CheckoutNotFound, Forbidden, StripeUnavailable
 from billing.replica.decide import Decider
 from billing.subscribe.checkout_return import CheckoutReturn

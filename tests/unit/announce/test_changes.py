@@ -14,7 +14,7 @@ from billing.adapters.table import items
 from billing.adapters.table.items import Item
 from billing.announce import changes as history
 from billing.domain.records import RecordStatus
-from billing.edge.parameters import ListStripeEvents
+from billing.edge.parameters.operate import ListStripeEvents
 from local.template import ROOT
 
 BOOKKEEPING = ("revision", "createdAt", "updatedAt", "snapshotFrom", "snapshotAt", "eventId", "hostedUrl", "pdf")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from billing.domain.caller import Caller
 from billing.domain.ids import is_tenant_id
 from billing.edge import http
-from billing.edge.parameters import CreateInvoice, StartCheckout
+from billing.edge.parameters.pay import CreateInvoice
+from billing.edge.parameters.subscribe import StartCheckout
 from billing.errors import BadRequest, BodyTooLarge, Forbidden
 from billing.settings import Settings
 

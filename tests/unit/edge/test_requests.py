@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from billing.adapters.secret import parse
 from billing.domain.caller import Caller
 from billing.edge import http
-from billing.edge.parameters import StartCheckout
+from billing.edge.parameters.subscribe import StartCheckout
 from billing.errors import BadRequest, BadReturnUrl, Misconfigured
 from billing.settings import Settings
 from billing.subscribe.portal import check_return_url

@@ -1,14 +1,15 @@
 """The few calls of Stripe that billing makes, in plain values, and what their failures mean.
 
-Only this module imports stripe. A call either changes nothing or carries an idempotency key. One attempt takes at most
-CONNECT_SECONDS + READ_SECONDS, and the SDK repeats it once with the same key. A call does not begin if the invocation
-could end before the call does.
+Only this module and `stripe_http` import stripe. A call either changes nothing or carries an idempotency key. One
+attempt takes at most CONNECT_SECONDS + READ_SECONDS, and the SDK repeats it once with the same key. A call does not
+begin if the invocation could end before the call does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
 from json import dumps, loads
@@ -20,6 +21,7 @@ import stripe
 from aws_lambda_powertools.metrics import MetricUnit
 
 from billing import clock, deadline
+from billing.adapters.stripe_http import Urllib3Client
 from billing.domain.order import FetchedKind, Snapshot
 from billing.errors import (
     CardDeclined,
@@ -110,17 +112,22 @@ def idempotency_key(scope: str, parameters: Mapping[str, Any]) -> str:
     return f"{scope}-{sha256(dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
+@cache
+def http_client(time_limit_factor: float) -> Urllib3Client:
+    """One for a process: a rotated key keeps the connections. It needs no key, so it can be made before one is read."""
+    return Urllib3Client(CONNECT_SECONDS * time_limit_factor, READ_SECONDS * time_limit_factor)
+
+
 class StripeApi:
     """Raises `StripeNotFound`, `CustomerGone`, `StripeUnavailable`, `StripeRateLimited`, `StripeRejected`,
     `CardDeclined`.
     """
 
     def __init__(self, api_key: str, base: str, *, time_limit_factor: float = 1) -> None:
-        limits = (CONNECT_SECONDS * time_limit_factor, READ_SECONDS * time_limit_factor)
         self._client = stripe.StripeClient(
             api_key,
             base_addresses={"api": base},
-            http_client=stripe.RequestsClient(timeout=limits),
+            http_client=http_client(time_limit_factor),
             max_network_retries=RETRIES,
         )
         self._v1 = self._client.v1

@@ -8,7 +8,7 @@ from billing.adapters.table import items, pages
 from billing.adapters.table.pages import Pages
 from billing.adapters.table.store import Table
 from billing.domain.records import RecordStatus
-from billing.edge.parameters import ListStripeEvents, OneStripeEvent
+from billing.edge.parameters.operate import ListStripeEvents, OneStripeEvent
 from billing.errors import BadRequest, EventExpired, EventNotFound, StripeNotFound
 from billing.inbox.inbox import Inbox, Receipt
 from billing.observability import logger

@@ -6,7 +6,7 @@ from typing import Any, Final
 from billing.adapters.table import pages
 from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
-from billing.edge.parameters import GetTenantHistory
+from billing.edge.parameters.operate import GetTenantHistory
 
 _SHOWN: Final = "at entity entityId revision changes eventId".split()
 

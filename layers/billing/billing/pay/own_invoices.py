@@ -10,7 +10,7 @@ from billing.adapters.table.store import Table
 from billing.domain.entities import Invoice
 from billing.domain.statuses import InvoiceStatus
 from billing.domain.writes import OwnInvoiceId, Pointer
-from billing.edge.parameters import CreateInvoice
+from billing.edge.parameters.pay import CreateInvoice
 from billing.errors import AlreadyExists, BadRequest, RevisionConflict
 
 _SHOWN: Final = frozenset(

@@ -14,7 +14,7 @@ from billing.domain.entities import Invoice, Payment
 from billing.domain.invoicing import PAYABLE
 from billing.domain.statuses import PaymentStatus
 from billing.domain.writes import OwnInvoiceId, StripeId
-from billing.edge.parameters import PayInvoice
+from billing.edge.parameters.pay import PayInvoice
 from billing.errors import (
     CustomerGone,
     InvoiceNotFound,

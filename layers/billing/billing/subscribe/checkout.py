@@ -12,7 +12,7 @@ from billing.domain import access
 from billing.domain.caller import Caller
 from billing.domain.entities import OpenCheckout, Plan, Tenant
 from billing.domain.writes import Pointer, StripeId
-from billing.edge.parameters import StartCheckout
+from billing.edge.parameters.subscribe import StartCheckout
 from billing.errors import (
     CustomerGone,
     CustomerMismatch,

@@ -11,7 +11,7 @@ from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
 from billing.domain.entities import Subscription
 from billing.domain.writes import StripeId
-from billing.edge.parameters import GetCheckout
+from billing.edge.parameters.subscribe import GetCheckout
 from billing.errors import CheckoutNotFound, StripeNotFound
 from billing.replica import sync
 from billing.replica.decide import Decider

@@ -8,7 +8,7 @@ from billing.adapters.table import items
 from billing.adapters.table.store import Table
 from billing.domain.entities import Plan
 from billing.domain.writes import Pointer, StripeId
-from billing.edge.parameters import PutPlan
+from billing.edge.parameters.subscribe import PutPlan
 from billing.errors import AlreadyExists, Contention, RevisionConflict, StripeNotFound, UnknownPrice
 
 

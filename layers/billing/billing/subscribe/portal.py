@@ -9,7 +9,7 @@ from billing.adapters.table.rate_limit import RateLimit
 from billing.adapters.table.store import Table
 from billing.domain.caller import Caller
 from billing.domain.writes import StripeId
-from billing.edge.parameters import OpenPortal
+from billing.edge.parameters.subscribe import OpenPortal
 from billing.errors import BadReturnUrl, CustomerGone, CustomerNotFound, Forbidden
 from billing.settings import Settings
 

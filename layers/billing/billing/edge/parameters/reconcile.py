@@ -1,0 +1,21 @@
+"""Of a reconciliation."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, StrictBool
+
+from billing.edge.parameters import Parameters
+
+
+def _boolean(value: object) -> object:
+    """The boolean in a query string's text. Anything else stays as it is."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+Flag = Annotated[StrictBool, BeforeValidator(_boolean)]
+
+
+class Reconcile(Parameters):
+    """`dry_run`: writes nothing and only reports."""
+
+    dry_run: Flag = False
