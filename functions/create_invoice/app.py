@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.pay import CreateInvoice
 from billing.pay.own_invoices import OwnInvoices
 
+bootstrap.prepare()
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

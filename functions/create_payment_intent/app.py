@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.pay import PayInvoice
 from billing.pay.payment_intents import PaymentIntents
 
+bootstrap.prepare(stripe=True)
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import GetCheckout
 from billing.subscribe.checkout_return import CheckoutReturn
 
+bootstrap.prepare(stripe=True)
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

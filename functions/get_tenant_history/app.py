@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.operate import GetTenantHistory
 from billing.operate.history import History
 
+bootstrap.prepare()
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

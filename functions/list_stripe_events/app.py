@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.operate import ListStripeEvents
 from billing.operate.event_records import EventRecords
 
+bootstrap.prepare()
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

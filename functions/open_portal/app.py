@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import OpenPortal
 from billing.subscribe.portal import Portal
 
+bootstrap.prepare(stripe=True)
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

@@ -7,6 +7,8 @@ from billing.announce.publisher import Publisher
 from billing.deadline import LambdaContext
 from billing.edge import stream
 
+bootstrap.prepare()
+
 
 def handler(event: dict[str, Any], context: LambdaContext) -> stream.BatchResponse:
     publisher = Publisher(bootstrap.table(), bootstrap.bus(), bootstrap.settings().announcement_version)

@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import PutPlan
 from billing.subscribe.plans import Plans
 
+bootstrap.prepare(stripe=True)
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

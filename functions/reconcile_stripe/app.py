@@ -8,6 +8,8 @@ from billing.edge.invocation import invocation
 from billing.edge.parameters.reconcile import Reconcile
 from billing.reconcile.run import Reconciliation
 
+bootstrap.prepare(stripe=True)
+
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     with invocation(context):

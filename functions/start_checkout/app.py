@@ -6,6 +6,8 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import StartCheckout
 from billing.subscribe.checkout import Checkout
 
+bootstrap.prepare(stripe=True)
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

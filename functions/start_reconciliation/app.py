@@ -5,6 +5,8 @@ from billing.deadline import LambdaContext
 from billing.edge import http
 from billing.edge.parameters.reconcile import Reconcile
 
+bootstrap.prepare()
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

@@ -5,6 +5,8 @@ from billing.deadline import LambdaContext
 from billing.edge import http
 from billing.inbox.delivery import Deliveries
 
+bootstrap.prepare()
+
 
 @http.endpoint
 def handler(event: http.Event, context: LambdaContext) -> http.Response:

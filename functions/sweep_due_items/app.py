@@ -7,6 +7,8 @@ from billing.deadline import LambdaContext
 from billing.edge.invocation import invocation
 from billing.sweep.run import Sweep
 
+bootstrap.prepare(stripe=True)
+
 
 def handler(_: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     with invocation(context):

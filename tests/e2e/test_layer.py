@@ -64,7 +64,7 @@ MAY: dict[str, tuple[set[str], set[str]]] = {
     "publish_billing_events": ({"boto3", "botocore"}, set()),
     "put_plan": ({"pydantic"} | _STRIPE, set()),
     "reconcile_stripe": ({"pydantic"} | _STRIPE, set()),
-    "replay_stripe_event": ({"pydantic"}, _STRIPE),
+    "replay_stripe_event": ({"pydantic"} | _STRIPE, set()),
     "start_checkout": ({"pydantic"} | _STRIPE, set()),
     "start_reconciliation": ({"pydantic"}, {"boto3", "botocore"}),
     "stripe_webhook": (set(), set()),

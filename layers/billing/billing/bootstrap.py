@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from billing.adapters.aws import credentials
+from billing.adapters.aws import credentials, json_api
 from billing.adapters.aws.json_api import DYNAMODB, SECRETS_MANAGER, JsonApi, Limits
 from billing.adapters.secret import SecretStore
 from billing.adapters.table.store import Table
@@ -24,6 +24,17 @@ _AWS_SECONDS = 1.0  # to connect, and to answer what usually takes milliseconds:
 @cache
 def settings() -> Settings:
     return Settings()
+
+
+def prepare(*, stripe: bool = False) -> None:
+    """Makes what needs neither network nor secret nor environment. Called while a function is imported: Lambda then
+    gives a whole processor, and nobody waits. `stripe`: also what the first call of Stripe needs.
+    """
+    json_api.tls()
+    if stripe:
+        from billing.adapters import stripe_api  # noqa: PLC0415 - only some functions need it
+
+        stripe_api.prepare()
 
 
 def keys() -> credentials.Provider:

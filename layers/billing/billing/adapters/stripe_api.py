@@ -118,6 +118,16 @@ def http_client(time_limit_factor: float) -> Urllib3Client:
     return Urllib3Client(CONNECT_SECONDS * time_limit_factor, READ_SECONDS * time_limit_factor)
 
 
+def prepare() -> None:
+    """Loads what the SDK loads at the first call of a service, and Stripe's authorities. Makes no call."""
+    http_client(1)
+    found = stripe.StripeClient("sk_none").v1
+    for name in PERMISSIONS:
+        service: Any = found
+        for part in name.split(".")[:-1]:
+            service = getattr(service, part)
+
+
 class StripeApi:
     """Raises `StripeNotFound`, `CustomerGone`, `StripeUnavailable`, `StripeRateLimited`, `StripeRejected`,
     `CardDeclined`.

@@ -79,7 +79,7 @@ class JsonApi:
         self._region = region or _region()
         self.url = url or _url(service, self._region)
         timeout = urllib3.Timeout(connect=limits.connect, read=limits.read)
-        tls = _tls() if self.url.startswith("https:") else None
+        tls = tls() if self.url.startswith("https:") else None
         self._http = urllib3.PoolManager(timeout=timeout, maxsize=_CONNECTIONS, ssl_context=tls).connection_from_url(
             self.url
         )
@@ -147,7 +147,8 @@ def _failure(status: int, answer: Answer | None) -> Exception:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """The authorities that AWS's certificates are checked against. Reading them takes some 30 ms."""
     return ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
 
 
