@@ -100,7 +100,7 @@ def main(starts: int) -> None:
 
 
 def _installed() -> Path:
-    """The layer's packages as pip installs them. Our own environment would not do: boto3 loads more where there is more."""
+    """The layer's packages as pip installs them. Not our own environment: boto3 loads more where there is more."""
     packages = ROOT / ".local" / "bench" / "packages"
     if not packages.is_dir():
         wheels, required = ROOT / ".aws-sam" / "wheels", ROOT / "layers" / "billing" / "requirements.txt"

@@ -6,7 +6,7 @@ from billing.edge import http
 from billing.edge.parameters.pay import PayInvoice
 from billing.pay.payment_intents import PaymentIntents
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("payment_intents")
 
 
 @http.endpoint

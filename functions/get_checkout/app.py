@@ -6,7 +6,7 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import GetCheckout
 from billing.subscribe.checkout_return import CheckoutReturn
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("checkout.sessions")
 
 
 @http.endpoint

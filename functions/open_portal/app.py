@@ -6,7 +6,7 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import OpenPortal
 from billing.subscribe.portal import Portal
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("billing_portal.sessions")
 
 
 @http.endpoint

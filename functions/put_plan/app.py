@@ -6,7 +6,7 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import PutPlan
 from billing.subscribe.plans import Plans
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("prices")
 
 
 @http.endpoint

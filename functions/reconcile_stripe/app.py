@@ -8,7 +8,7 @@ from billing.edge.invocation import invocation
 from billing.edge.parameters.reconcile import Reconcile
 from billing.reconcile.run import Reconciliation
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("events")
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

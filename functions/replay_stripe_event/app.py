@@ -6,7 +6,7 @@ from billing.edge import http
 from billing.edge.parameters.operate import OneStripeEvent
 from billing.operate.event_records import Replay
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("events")
 
 
 @http.endpoint

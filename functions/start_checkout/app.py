@@ -6,7 +6,7 @@ from billing.edge import http
 from billing.edge.parameters.subscribe import StartCheckout
 from billing.subscribe.checkout import Checkout
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("checkout.sessions")
 
 
 @http.endpoint

@@ -7,7 +7,7 @@ from billing.deadline import LambdaContext
 from billing.edge.invocation import invocation
 from billing.sweep.run import Sweep
 
-bootstrap.prepare(stripe=True)
+bootstrap.prepare("customers")
 
 
 def handler(_: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -26,15 +26,15 @@ def settings() -> Settings:
     return Settings()
 
 
-def prepare(*, stripe: bool = False) -> None:
+def prepare(*services: str) -> None:
     """Makes what needs neither network nor secret nor environment. Called while a function is imported: Lambda then
-    gives a whole processor, and nobody waits. `stripe`: also what the first call of Stripe needs.
+    gives a whole processor, and nobody waits. `services`: those of Stripe that every request asks, as the SDK names them.
     """
     json_api.tls()
-    if stripe:
+    if services:
         from billing.adapters import stripe_api  # noqa: PLC0415 - only some functions need it
 
-        stripe_api.prepare()
+        stripe_api.prepare(services)
 
 
 def keys() -> credentials.Provider:

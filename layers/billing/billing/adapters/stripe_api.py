@@ -14,6 +14,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from json import dumps, loads
 from math import ceil
+from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,14 +119,12 @@ def http_client(time_limit_factor: float) -> Urllib3Client:
     return Urllib3Client(CONNECT_SECONDS * time_limit_factor, READ_SECONDS * time_limit_factor)
 
 
-def prepare() -> None:
-    """Loads what the SDK loads at the first call of a service, and Stripe's authorities. Makes no call."""
+def prepare(services: Sequence[str]) -> None:
+    """Loads Stripe's authorities, and what the SDK loads at the first call of a service. Makes no call."""
     http_client(1)
     found = stripe.StripeClient("sk_none").v1
-    for name in PERMISSIONS:
-        service: Any = found
-        for part in name.split(".")[:-1]:
-            service = getattr(service, part)
+    for name in services:
+        attrgetter(name)(found)
 
 
 class StripeApi:

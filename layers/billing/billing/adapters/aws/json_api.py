@@ -79,10 +79,10 @@ class JsonApi:
         self._region = region or _region()
         self.url = url or _url(service, self._region)
         timeout = urllib3.Timeout(connect=limits.connect, read=limits.read)
-        tls = tls() if self.url.startswith("https:") else None
-        self._http = urllib3.PoolManager(timeout=timeout, maxsize=_CONNECTIONS, ssl_context=tls).connection_from_url(
-            self.url
-        )
+        context = tls() if self.url.startswith("https:") else None
+        self._http = urllib3.PoolManager(
+            timeout=timeout, maxsize=_CONNECTIONS, ssl_context=context
+        ).connection_from_url(self.url)
         self._host = urllib3.util.parse_url(self.url).netloc or ""
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Answer:
