@@ -115,7 +115,7 @@ def _ratio(figures: dict[str, Figures], name: str, opponent: str) -> float:
 
 
 def _start(path: Path, statement: str, into: Figures) -> None:
-    environment = os.environ | {"PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", "TIME_LIMIT_FACTOR": ""}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, "-S", "-c", statement]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own code

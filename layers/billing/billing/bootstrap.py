@@ -28,7 +28,7 @@ def settings() -> Settings:
 
 def prepare(*services: str) -> None:
     """Makes what needs neither network nor secret nor environment. Called while a function is imported: Lambda then
-    gives a whole processor, and nobody waits. `services`: those of Stripe that every request asks, as the SDK names them.
+    gives a whole processor, and nobody waits. `services`: those of Stripe that requests ask, as the SDK names them.
     """
     json_api.tls()
     if services:
