@@ -91,11 +91,20 @@ def functions(parameters: dict[str, str], overrides: dict[str, str]) -> list[Fun
     defaults = template["Globals"]["Function"]
     references = _references(template, parameters)
     resources = template["Resources"].items()
+    of_roles = [one["Properties"] for _, one in resources if one["Type"] == "AWS::IAM::RolePolicy"]
     return [
-        _function(name, resource["Properties"], defaults, references, overrides)
+        _function(
+            name, _with_policies_of_its_role(name, resource["Properties"], of_roles), defaults, references, overrides
+        )
         for name, resource in resources
         if resource["Type"] == "AWS::Serverless::Function"
     ]
+
+
+def _with_policies_of_its_role(name: str, own: dict[str, Any], of_roles: list[dict[str, Any]]) -> dict[str, Any]:
+    """SAM calls the role of a function so."""
+    more = [policy["PolicyDocument"] for policy in of_roles if policy["RoleName"] == {"Ref": f"{name}Role"}]
+    return {**own, "Policies": [*own.get("Policies", []), *more]}
 
 
 def cors(parameters: dict[str, str]) -> Cors:

@@ -1,11 +1,14 @@
-"""Compares the table with Stripe: every hour, and when start_reconciliation asks. Event: `{"dryRun": true}` or `{}`."""
+"""Compares the table with Stripe: every hour, when start_reconciliation asks, and to go on when a run's time was over.
+
+Event: `{"dryRun": true}` or `{}`.
+"""
 
 from typing import Any
 
 from billing import bootstrap
 from billing.deadline import LambdaContext
 from billing.edge.invocation import invocation
-from billing.edge.parameters.reconcile import Reconcile
+from billing.edge.parameters.reconcile import Reconciling
 from billing.reconcile.run import Reconciliation
 
 bootstrap.prepare("events")
@@ -13,6 +16,11 @@ bootstrap.prepare("events")
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     with invocation(context):
-        request = Reconcile.model_validate(event)
-        reconciliation = Reconciliation(bootstrap.table(), bootstrap.stripe(), bootstrap.inbox())
-        return reconciliation.run(dry_run=request.dry_run)
+        request = Reconciling.model_validate(event)
+        reconciliation = Reconciliation(
+            bootstrap.table(),
+            bootstrap.stripe(),
+            bootstrap.inbox(),
+            start=lambda again: bootstrap.background(context.function_name).start(again),
+        )
+        return reconciliation.run(dry_run=request.dry_run, continued=request.continued)

@@ -1,16 +1,22 @@
 """Checks that the policy of every function allows exactly the AWS calls that the function makes."""
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from billing import bootstrap
+from billing.reconcile import readers
 from billing.replica.effects import EFFECTS
 from local.stripe.engine import payments, periods, subscriptions
+from local.stripe.engine.store import DAY
 from tests.aws_calls import intercept
+from tests.inline import Inline
 from tests.world import TENANT, World
 
 # The operations that have another name in IAM.
@@ -50,10 +56,11 @@ def calls(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
 
     monkeypatch.setattr(World, "run", run)
     intercept(monkeypatch, noted)
+    monkeypatch.setattr(readers, "ThreadPoolExecutor", Inline)
     return seen
 
 
-def test_policies_are_exact(world: World, calls: dict[str, set[str]]) -> None:
+def test_policies_are_exact(world: World, calls: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     world.price("price_pro")
     world.price("price_big")
     world.api("PUT", "/plans/plan-pro", admin=True, json={"stripePriceId": "price_pro", "name": "Pro"})
@@ -76,8 +83,23 @@ def test_policies_are_exact(world: World, calls: dict[str, set[str]]) -> None:
     payments.fail_intent(world.stripe.store, world.stripe.store.all("payment_intent")[0])
     world.deliver_new()
     operate(world)
+    run_out_of_time(world, monkeypatch)
     for function in world.functions:
         assert calls[function.code.name] == function.actions, function.name
+
+
+def run_out_of_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reconciliation compares one page, and then has no time left."""
+    api, monotonic = bootstrap.stripe(), time.monotonic
+    listed = api.list_checkout_sessions
+
+    def slowly(**filters: Any) -> Any:
+        patch.setattr(time, "monotonic", lambda: monotonic() + DAY)
+        return listed(**filters)
+
+    with monkeypatch.context() as patch, suppress(ClientError):  # moto does not have the function
+        patch.setattr(api, "list_checkout_sessions", slowly)
+        world.run("reconcile_stripe", {})
 
 
 def operate(world: World) -> None:

@@ -368,7 +368,7 @@ def test_the_documents_list_what_the_code_handles() -> None:
 def test_the_documents_list_every_permission_of_the_key() -> None:
     """And the code names one for each call of Stripe."""
     source = Path(stripe_api.__file__).read_text()
-    calls = set(re.findall(r'_calling\("([a-z_.]+)"\)', source))
+    calls = set(re.findall(r'_(?:calling|list)\("([a-z_.]+)"', source))
     kinds = {f"{kind}s.retrieve" for kind in get_args(FetchedKind.__value__)}
     assert calls | kinds == stripe_api.PERMISSIONS.keys()
     page = (ROOT / "docs" / "deployment.md").read_text()

@@ -25,6 +25,8 @@ from billing.domain.entities import Plan
 from billing.domain.order import FetchedKind, Snapshot
 from billing.domain.writes import Pointer, StripeId
 from billing.observability import logger, metrics
+from billing.reconcile import readers
+from billing.reconcile import run as reconcile
 from billing.replica.decide import Fetcher
 from local import template, tokens
 from local.aws.clients import REGION, TIME_LIMIT_FACTOR
@@ -36,6 +38,7 @@ from local.stripe.api.catalogue import recurring
 from local.stripe.engine import store as ids
 from local.stripe.engine.store import Clock, Object, Store
 from local.stripe.server import StripeServer
+from tests.inline import Inline
 from tests.torture import faults
 from tests.world import CREDENTIALS, WEBHOOK_SECRET, World
 
@@ -226,6 +229,8 @@ def _wired(stack: ExitStack, dynamodb_url: str, account: Account, stripe_url: st
     bootstrap.reset()
     stack.callback(bootstrap.reset)
     stack.enter_context(patch.object(time, "sleep", lambda _: None))
+    stack.enter_context(patch.object(readers, "ThreadPoolExecutor", Inline))  # the scheduler knows one thread per task
+    stack.enter_context(patch.multiple(reconcile, SPAN_PAGES=1, SAVE_SECONDS=0))
     stack.enter_context(patch.object(bootstrap, "fetch", _counted(bootstrap.fetch)))
     stack.enter_context(patch.object(type(metrics), "flush_metrics", lambda self, *_, **__: self.clear_metrics()))
     client = boto3.client("dynamodb", endpoint_url=dynamodb_url, region_name=REGION)

@@ -63,11 +63,12 @@ def bus() -> "Bus":
 
 
 @cache
-def background() -> "Background":
+def background(function: str = "") -> "Background":
+    """Of the function with this name. If none is given, of the one that compares the table with Stripe."""
     from billing.adapters.aws import boto  # noqa: PLC0415 - it costs 300 ms, and only one function needs it
     from billing.adapters.background import Background  # noqa: PLC0415 - likewise
 
-    return Background(boto.client("lambda", _limits()), settings().reconcile_function)
+    return Background(boto.client("lambda", _limits()), function or settings().reconcile_function)
 
 
 @cache

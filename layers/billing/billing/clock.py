@@ -2,11 +2,18 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def iso(seconds: float) -> str:
     """Unix seconds as `2026-11-23T12:00:00Z`."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso(int(seconds))
+
+
+@lru_cache(maxsize=1024)
+def _iso(seconds: int) -> str:
+    """The objects of one payload have few different times."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds() -> int:

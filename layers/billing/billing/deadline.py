@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 class LambdaContext(Protocol):
     aws_request_id: str
+    function_name: str
 
     def get_remaining_time_in_millis(self) -> int: ...
 

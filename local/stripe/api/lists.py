@@ -16,7 +16,8 @@ def listed(kind: str, path: str, store: Store, form: Object, _: str) -> Object:
     found = [obj for obj in store.all(kind) if is_kept(store, obj) and "_unlisted" not in obj and _passes(obj, form)]
     if kind == "subscription" and "status" not in form:
         found = [obj for obj in found if obj["status"] != "canceled"]
-    return paged(found, path, form)
+    # By the date: https://docs.stripe.com/api/subscriptions/list. Some kinds have none, and keep their order.
+    return paged(sorted(found, key=lambda obj: -obj.get("created", 0)), path, form)
 
 
 def paged(found: list[Object], path: str, form: Object) -> Object:

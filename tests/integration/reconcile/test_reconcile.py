@@ -6,7 +6,9 @@ Events may be lost, items may be changed by hand, and Stripe may fail.
 import copy
 import json
 import time
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import Any, cast
@@ -21,26 +23,42 @@ from billing.adapters import stripe_api
 from billing.adapters.background import Background
 from billing.adapters.table import items as table_items
 from billing.adapters.table import keys
-from billing.domain.progress import Phase, Progress
+from billing.adapters.table.store import Table
+from billing.domain import tenancy
+from billing.domain.progress import Phase, Progress, Span
 from billing.domain.records import RecordStatus
 from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
-from billing.reconcile import phases
-from billing.reconcile.run import Reconciliation
+from billing.errors import AwsUnavailable
+from billing.inbox.inbox import Inbox, Receipt
+from billing.reconcile import phases, readers
+from billing.reconcile import run as run_module
+from billing.reconcile.run import MAX_CHAIN, Reconciliation, Start
+from billing.replica import sync
 from billing.replica.effects import EFFECTS
+from billing.replica.stripe_event import Event
 from local.aws.worker import Context, load
 from local.stripe.engine import collecting, payments, periods, subscriptions
 from local.stripe.engine.store import Object
 from local.stripe.errors import ApiError
 from local.template import ROOT
+from tests.aws_calls import intercept
+from tests.inline import Inline
 from tests.integration.support import at, first_subscription, only_subscription, own_invoice, refused, state
 from tests.world import TENANT, World
 
 DAY = 24 * 3600
 
 
-def run(world: World, *, dry_run: bool = False, seconds: float = 300) -> dict[str, Any]:
+def run(
+    world: World, *, dry_run: bool = False, seconds: float = 300, continued: int = 0, start: Start | None = None
+) -> dict[str, Any]:
     with time_left(seconds):
-        return Reconciliation(world.table, bootstrap.stripe(), bootstrap.inbox()).run(dry_run=dry_run)
+        reconciliation = Reconciliation(world.table, bootstrap.stripe(), bootstrap.inbox(), start or started_again)
+        return reconciliation.run(dry_run=dry_run, continued=continued)
+
+
+def started_again(event: Mapping[str, Any]) -> None:
+    raise AssertionError(f"no run may start another one: {event}")
 
 
 def items(world: World) -> list[Any]:
@@ -184,6 +202,67 @@ def test_events_come_oldest_first_page_by_page(lost: World, monkeypatch: pytest.
     received = [(event["created"], record(lost, event)) for event in events]
     assert all(stored.done for _, stored in received)
     assert all(a.received_at <= b.received_at for t, a in received for u, b in received if t < u)
+
+
+def many_events(world: World, number: int, seconds: int) -> list[str]:
+    """So many copies of an event that was applied, over so many seconds. Returns their ids."""
+    [event] = [e for e in handled(world) if e["type"] == "invoice.paid"]
+    for n in range(number):
+        created = int(time.time()) - n * seconds // number
+        copied = event | {"id": f"evt_{n}", "created": created}
+        world.stripe.store.objects["event"][copied["id"]] = copied
+    return [f"evt_{n}" for n in range(number)]
+
+
+def test_600_events_need_few_calls_of_stripe(true: World) -> None:
+    many_events(true, 600, 3600)
+    true.stripe.calls.clear()
+    assert run(true, dry_run=True)["seen"] == len(handled(true))
+    assert true.stripe.calls.count(("GET", "/v1/events")) <= 15
+
+
+def test_more_events_than_can_be_held_are_read_in_slices_of_time(true: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    missed = many_events(true, 120, 7200)
+    monkeypatch.setattr(stripe_api, "PAGE", 5)
+    monkeypatch.setattr(run_module, "MAX_EVENTS", 10)
+    held: list[int] = []
+    read = true.table.read
+
+    def noted(these: Iterable[keys.Key]) -> Any:
+        found = list(these)
+        held.append(sum(key.SK == "EVENT" for key in found))
+        return read(found)
+
+    monkeypatch.setattr(true.table, "read", noted)
+    true.stripe.calls.clear()
+    report = run(true)
+    events = handled(true)
+    assert (report["seen"], report["missed"], report["complete"]) == (len(events), 120, True)
+    assert max(held) <= 2 * 15, "of each of two lists, no more than a page above the limit"
+    received = [(event["created"], record(true, event)) for event in events if event["id"] in missed]
+    assert all(a.received_at <= b.received_at for t, a in received for u, b in received if t < u)
+    assert true.stripe.calls.count(("GET", "/v1/events")) < 120, "few calls are made in vain"
+
+
+def test_a_slice_that_is_cut_off_goes_on_at_its_event(true: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    many_events(true, 3, 300)
+    monotonic, receive = time.monotonic, Inbox.receive
+
+    def slowly(self: Inbox, event: Event) -> Receipt:
+        patch.setattr(time, "monotonic", lambda: monotonic() + 290)
+        return receive(self, event)
+
+    started: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "receive", slowly)
+        report = run(true, start=started.append)
+    oldest, next_one, newest = (true.stripe.store.get("event", f"evt_{n}") for n in (2, 1, 0))
+    assert (report["complete"], record(true, oldest).done, record(true, next_one)) == (False, True, None)
+    stored = progress(true)
+    assert stored
+    assert (stored.phase, stored.cursor, started) == (Phase.EVENTS, str(next_one["created"]), [{"continued": 1}])
+    assert run(true)["complete"]
+    assert record(true, newest).done
 
 
 def test_a_poisoned_event_is_unresolved_and_the_others_are_applied(lost: World) -> None:
@@ -428,6 +507,104 @@ def test_a_canceled_payment_is_found(true: World) -> None:
     assert payment.status is PaymentStatus.CANCELED
 
 
+# -- at a glance
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the calls of DynamoDB."""
+    counted: Counter[str] = Counter()
+
+    def between(service: str, operation: str, _: Any, call: Callable[[], Any]) -> Any:
+        counted[operation] += service == "dynamodb"
+        return call()
+
+    intercept(monkeypatch, between)
+    return counted
+
+
+def test_a_page_that_does_not_differ_needs_a_few_reads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.plan()
+    for n in range(12):
+        world.subscribe(for_tenant=f"tenant{n}")
+    assert run(world)["complete"]
+    world.stripe.store.forget("event")
+    world.stripe.calls.clear()
+    counted = calls_of(monkeypatch)
+    report = run(world)
+    assert (report["complete"], report["compared"], report["differing"]) == (True, 4 * 12, {})
+    assert counted["BatchGetItem"] <= 3 * 5, "at most three for each of five lists"
+    assert counted["Query"] == 0
+    assert len(world.stripe.calls) == 7, "a page of each list"
+
+
+@pytest.mark.parametrize("status", ["active", "canceled"])
+def test_a_tenant_whose_current_subscription_is_not_the_right_one(true: World, status: str) -> None:
+    """Each of its subscriptions is as Stripe has it. That the other one is the current one, only both together show."""
+    first = first_subscription(true)
+    metadata = {"tenantId": TENANT}
+    price = true.stripe.store.get("price", first["items"]["data"][0]["price"]["id"])
+    second = subscriptions.create_subscription(true.stripe.store, first["customer"], price, metadata)
+    second["created"] = first["created"] + 1
+    subscriptions.set_status(true.stripe.store, second, status)
+    assert run(true)["complete"]
+    right = state(true)
+    tenant, held = true.tenant(), {one.stripe_subscription_id: one for one in true.subscriptions()}
+    assert tenant
+    assert tenant.current_subscription_id == first["id"]
+    given = tenancy.status_given_by(held[second["id"]])
+    wrong: list[Any] = [replace(tenant, current_subscription_id=second["id"], status=given)]
+    if status == "active":
+        wrong += [replace(held[first["id"]], duplicate=True), replace(held[second["id"]], duplicate=False)]
+    true.table.write(wrong)
+    assert run(true)["differing"]["tenant.currentSubscriptionId"] == 1
+    assert state(true) == right
+
+
+def test_of_an_invoice_in_dunning_its_payment_tells_why(true: World) -> None:
+    """No list shows the reason, so Stripe would have to be asked for each such invoice in each run."""
+    store = true.stripe.store
+    invoice = periods.renew(store, first_subscription(true), "pm_card_chargeCustomerFail")
+    assert run(true)["complete"]
+    store.forget("event")
+    true.stripe.calls.clear()
+    assert run(true)["differing"] == {}
+    assert ("GET", f"/v1/invoices/{invoice['id']}") not in true.stripe.calls
+    recorded = true.invoice(invoice["id"])
+    assert recorded
+    assert recorded.failure_code == "generic_decline"
+    true.table.write([replace(recorded, failure_code="expired_card")])
+    assert run(true)["differing"] == {"invoice.failureCode": 1}
+    true.stripe.calls.clear()
+    [payment] = store.all("invoice_payment", invoice=invoice["id"])
+    intent = store.get("payment_intent", payment["payment"]["payment_intent"])
+    intent |= {"status": "processing", "last_payment_error": None}  # a bank debit: no event of the invoice tells of it
+    run(true)
+    assert ("GET", f"/v1/invoices/{invoice['id']}") in true.stripe.calls
+
+
+def test_an_object_that_cannot_be_read_does_not_disturb_the_others_of_its_page(true: World) -> None:
+    drift(true, quantity=7)
+    first = first_subscription(true)
+    broken = copy.deepcopy(first) | {"id": "sub_broken", "metadata": {"tenantId": "\ud800"}}  # half a character
+    true.stripe.store.objects["subscription"]["sub_broken"] = broken
+    report = run(true)
+    assert [(one["id"], one["reason"].split(":")[0]) for one in report["unresolved"]] == [("sub_broken", "Unreadable")]
+    assert (report["differing"], report["complete"]) == ({"subscription.quantity": 1}, True)
+
+
+def test_if_the_table_does_not_answer_at_a_glance_every_object_is_looked_at(
+    true: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drift(true, quantity=7)
+
+    def unavailable(*_: Any) -> Any:
+        raise AwsUnavailable("DynamoDB does not answer", retry_after=2)
+
+    monkeypatch.setattr(sync, "glances", unavailable)
+    report = run(true)
+    assert (report["compared"], report["differing"], report["complete"]) == (4, {"subscription.quantity": 1}, True)
+
+
 # -- a dry run
 
 
@@ -448,46 +625,118 @@ def test_a_dry_run_writes_nothing(lost: World) -> None:
 # -- continued runs
 
 
+@contextmanager
+def out_of_time(method: str, call: int) -> Iterator[None]:
+    """At this call of Stripe (1: the first) the invocation has time for this call only."""
+    api, monotonic = bootstrap.stripe(), time.monotonic
+    original = getattr(api, method)
+    calls: list[Any] = []
+
+    def slowly(*arguments: Any, **filters: Any) -> Any:
+        calls.append(filters)
+        if len(calls) == call:
+            passed = deadline.remaining() - (stripe_api.WORST_CASE_SECONDS + deadline.RESERVE_SECONDS + 1)
+            patch.setattr(time, "monotonic", lambda: monotonic() + passed)
+        return original(*arguments, **filters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, method, slowly)
+        yield
+
+
+def five_subscriptions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four of them are not ours and newer. The oldest one differs from the table. Two are on one page."""
+    first = first_subscription(world)
+    for n in range(4):
+        other = copy.deepcopy(first) | {"id": f"sub_{n}", "metadata": {}, "customer": "cus_theirs"}
+        world.stripe.store.objects["subscription"][other["id"]] = other | {"created": first["created"] + n}
+    drift(world, quantity=7)
+    monkeypatch.setattr(stripe_api, "PAGE", 2)
+
+
 def test_a_run_that_is_cut_off_goes_on_after_the_page_that_was_done(
     true: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = first_subscription(true)
-    for n in range(4):
-        other = copy.deepcopy(first) | {"id": f"sub_{n}", "metadata": {}, "customer": "cus_theirs"}
-        true.stripe.store.objects["subscription"][other["id"]] = other
-    drift(true, quantity=7)  # this subscription is the oldest, so it is the last one in the list
-    monkeypatch.setattr(stripe_api, "PAGE", 2)
-    api = bootstrap.stripe()
-    original = api.list_subscriptions
-    pages: list[dict[str, Any]] = []
-    monotonic = time.monotonic
-
-    def until_the_second(**filters: Any) -> Any:
-        pages.append(filters)
-        if len(pages) == 2:
-            passed = deadline.remaining() - (stripe_api.WORST_CASE_SECONDS + deadline.RESERVE_SECONDS + 1)
-            # The time that is left is enough for this call only.
-            monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
-        return original(**filters)
-
-    monkeypatch.setattr(api, "list_subscriptions", until_the_second)
-    report = run(true)
-    monkeypatch.setattr(time, "monotonic", monotonic)
-    assert (report["complete"], report["compared"]) == (False, 3)  # a checkout and two subscriptions
+    five_subscriptions(true, monkeypatch)
+    monkeypatch.setattr(readers, "ThreadPoolExecutor", Inline)
+    started: list[Any] = []
+    with out_of_time("list_subscriptions", 2):
+        report = run(true, start=started.append)
+    assert (report["complete"], report["compared"]) == (False, 5)  # a checkout and four subscriptions
+    assert (report["stopped"], report["goesOn"], report["continued"]) == ("The time of this run is over.", True, 0)
+    assert started == [{"continued": 1}]
     stored = progress(true)
     assert stored
-    assert (stored.phase, stored.cursor) == ("subscriptions", "sub_2")
-    report = run(true)
-    assert (report["complete"], report["compared"]) == (True, 5)  # three subscriptions, one payment and one invoice
+    assert (stored.phase, stored.spans[0].cursor) == ("subscriptions", "sub_0")
+    report = run(true, continued=1)
+    assert (report["complete"], report["compared"]) == (True, 3)  # a subscription, a payment and an invoice
     assert (report["missed"], report["differing"]) == (0, {"subscription.quantity": 1})
-    assert pages[2] == {"starting_after": "sub_2"}
+    assert (report["goesOn"], report["continued"]) == (False, 1)
 
 
-def test_a_cursor_that_is_gone_begins_its_list_again(true: World) -> None:
+def test_a_list_is_cut_into_spans_and_each_object_is_compared_once(
+    true: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = first_subscription(true)
+    ids = [f"sub_{n}" for n in range(60)]
+    for n, name in enumerate(ids):  # some of them in one second, and most of them in one month
+        created = int(time.time()) - (n // 3) ** 4 * 60
+        other = copy.deepcopy(first) | {"id": name, "created": created, "metadata": {}, "customer": "cus_theirs"}
+        true.stripe.store.objects["subscription"][name] = other
+    monkeypatch.setattr(stripe_api, "PAGE", 2)
+    looked_at: list[str] = []
+    glance = sync.glance
+
+    def noted(table: Table, listed: Sequence[Any]) -> Any:
+        looked_at.extend(one["id"] for one in listed if one["object"] == "subscription")
+        return glance(table, listed)
+
+    monkeypatch.setattr(sync, "glance", noted)
+    monkeypatch.setattr(run_module, "SPAN_PAGES", 2)
+    report = run(true)
+    assert (report["complete"], report["foreign"], report["differing"]) == (True, 60, {})
+    assert sorted(looked_at) == sorted([*ids, first["id"]])
+
+
+def test_a_run_without_progress_starts_no_other(true: World) -> None:
+    """Neither if it had no time at all, nor if it came no further than to the place where it was cut off."""
+    report = run(true, seconds=1)
+    assert (report["stopped"], report["goesOn"]) == ("The time of this run is over.", False)
     stored = progress(true)
     assert stored
-    true.table.write([replace(stored, phase=Phase.OPEN_INVOICES, cursor="in_gone", began_at=int(time.time()))])
+    left = (Span(cursor=first_subscription(true)["id"]),)
+    cut_off = replace(stored, phase=Phase.SUBSCRIPTIONS, spans=left, began_at=int(time.time()))
+    true.table.write([cut_off])
+    with out_of_time("list_events", 2):
+        assert run(true)["goesOn"] is False
+    stored = progress(true)
+    assert stored
+    assert (stored.phase, stored.spans) == (Phase.SUBSCRIPTIONS, left), "the events were read, and what waits is kept"
+
+
+def test_a_dry_run_and_the_last_of_a_chain_start_no_other(true: World) -> None:
+    for options in ({"dry_run": True}, {"continued": MAX_CHAIN - 1}):
+        with out_of_time("list_checkout_sessions", 1):
+            report = run(true, **options)
+        assert (report["stopped"], report["goesOn"]) == ("The time of this run is over.", False)
+
+
+def test_if_the_next_run_cannot_be_started_the_hourly_one_goes_on(true: World) -> None:
+    def unavailable(_: Mapping[str, Any]) -> None:
+        raise AwsUnavailable("Lambda does not answer", retry_after=2)
+
+    with out_of_time("list_checkout_sessions", 1):
+        assert run(true, start=unavailable)["goesOn"] is False
     assert run(true)["complete"]
+
+
+def test_a_cursor_that_is_gone_begins_its_span_again(true: World) -> None:
+    stored = progress(true)
+    assert stored
+    gone = replace(stored, phase=Phase.INVOICES, spans=(Span(cursor="in_gone"),), began_at=int(time.time()))
+    true.table.write([gone])
+    report = run(true)
+    assert (report["complete"], report["compared"]) == (True, 1)
 
 
 def test_a_run_that_was_cut_off_by_another_version_begins_anew(true: World) -> None:

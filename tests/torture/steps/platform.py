@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
+from billing.adapters import stripe_api
 from billing.adapters.table import keys
 from billing.errors import AwsUnavailable
 from billing.replica.effects import EFFECTS
@@ -23,6 +24,7 @@ from tests.world import Answer
 
 AT_ONCE = 8
 RUNS = 50
+SHORT_PAGE = 2
 NEVER_KEPT = -1  # in days
 FAULTS = {"AwsUnavailable", "Contention", "StripeUnavailable", "StripeFailed"}
 TOLERATED = {"invoice.nextAttempt"}  # no event that we get tells of the next attempt's end (see docs/consistency.md)
@@ -76,20 +78,24 @@ class Platform(Steps):
         way=st.sampled_from(["events", "objects", "cut off"]),
         cut=st.integers(1, 60),
         ends=st.booleans(),
+        page=st.sampled_from([stripe_api.PAGE, SHORT_PAGE]),
         when=(exists("event"),),
     )
     def it_is_reconciled(
-        self, chance: random.Random, number: int, broken: Broken, way: str, cut: int, ends: bool
+        self, chance: random.Random, number: int, broken: Broken, way: str, cut: int, ends: bool, page: int
     ) -> None:
         """Runs one or two reconciliations at once, while events arrive.
 
         A run may die, or its time may be over. A later run continues it, or no run does. The run uses the events that
-        Stripe keeps, or only the objects, as if all events were too old. If it ends, and Stripe still has all events,
-        the table agrees with Stripe, whatever was delivered.
+        Stripe keeps, or only the objects, as if all events were too old. With short pages, lists are cut into spans. If
+        it ends, and Stripe still has all events, the table agrees with Stripe, whatever was delivered.
         """
         if way == "cut off":
             broken = [{**broken[0], cut: Fault.TIME_OVER}, *broken[1:]]
-        with patch.object(lists, "KEPT_DAYS", NEVER_KEPT if way == "objects" else lists.KEPT_DAYS):
+        with (
+            patch.object(lists, "KEPT_DAYS", NEVER_KEPT if way == "objects" else lists.KEPT_DAYS),
+            patch.multiple(stripe_api, PAGE=page, EXPANDED_PAGE=min(page, stripe_api.EXPANDED_PAGE)),
+        ):
             self.collect()
             self.together([Task(self._reconcile, one) for one in broken], chance, deliveries=number)
         if way == "objects":  # a later run takes what is older for seen

@@ -297,28 +297,29 @@ class StripeApi:
 
     def list_events(self, types: Sequence[str], **filters: Any) -> Page:
         """Events of the last 30 days, of at most 20 types. https://docs.stripe.com/api/events/list"""
-        with _calling("events.list"):
-            return _page(self._v1.events.list({"types": [*types], "limit": PAGE, **filters}))  # type: ignore[arg-type]
+        return self._list("events.list", limit=PAGE, types=[*types], **filters)
 
     def list_checkout_sessions(self, **filters: Any) -> Page:
-        with _calling("checkout.sessions.list"):
-            return _page(self._v1.checkout.sessions.list({"limit": PAGE, **filters}))  # type: ignore[arg-type]
+        return self._list("checkout.sessions.list", limit=PAGE, **filters)
 
     def list_subscriptions(self, **filters: Any) -> Page:
         """Also the ended ones, which Stripe lists only if it is asked for all."""
-        with _calling("subscriptions.list"):
-            return _page(self._v1.subscriptions.list({"status": "all", "limit": PAGE, **filters}))  # type: ignore[arg-type]
+        return self._list("subscriptions.list", limit=PAGE, status="all", **filters)
 
     def list_invoices(self, **filters: Any) -> Page:
         """With their payments."""
-        with _calling("invoices.list"):
-            return _page(self._v1.invoices.list({"limit": EXPANDED_PAGE, "expand": ["data.payments"], **filters}))  # type: ignore[arg-type]
+        return self._list("invoices.list", limit=EXPANDED_PAGE, expand=["data.payments"], **filters)
 
     def list_payment_intents(self, **filters: Any) -> Page:
         """With their latest charges expanded, as `fetch` does for one PaymentIntent."""
-        with _calling("payment_intents.list"):
-            expand = ["data.latest_charge"]
-            return _page(self._v1.payment_intents.list({"limit": EXPANDED_PAGE, "expand": expand, **filters}))  # type: ignore[arg-type]
+        return self._list("payment_intents.list", limit=EXPANDED_PAGE, expand=["data.latest_charge"], **filters)
+
+    def _list(self, call: str, **parameters: Any) -> Page:
+        """By the SDK's raw request: to make its objects of a page costs four times what the rest of the call does."""
+        with _calling(call):
+            path = f"/v1/{call.removesuffix('.list').replace('.', '/')}"
+            page: Any = self._client.raw_request("get", path, **parameters).data
+        return page["data"], page["has_more"]
 
     # -- the state of a checkout
 

@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, SSLError
 from urllib3.exceptions import TimeoutError as TimedOut
 from urllib3.util.ssl_ import create_urllib3_context
 
-_CONNECTIONS: Final = 10  # that are kept, as many as requests keeps
+_CONNECTIONS: Final = 20  # that are kept: reconciliation has one for each reader
 _HEADERS: Final = {"Accept-Encoding": "gzip, deflate"}
 
 

@@ -8,6 +8,7 @@ older. For one within it only Stripe can say, so Stripe is asked.
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum, auto
+from functools import cache
 from typing import Any, Literal
 
 from billing.domain.entities import ADDRESSES, BOOKKEEPING, Replica, completed
@@ -33,7 +34,13 @@ class Verdict(Enum):
 
 def content(entity: object) -> dict[str, Any]:
     """What an entity says about billing: its fields without bookkeeping and without addresses."""
-    return {f.name: getattr(entity, f.name) for f in fields(entity) if f.name not in BOOKKEEPING | ADDRESSES}  # type: ignore[arg-type]
+    kind: Any = type(entity)
+    return {name: getattr(entity, name) for name in _about_billing(kind)}
+
+
+@cache
+def _about_billing(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name not in BOOKKEEPING | ADDRESSES)
 
 
 def compare[R: Replica](current: R, incoming: R, *, fetched: bool) -> Verdict:

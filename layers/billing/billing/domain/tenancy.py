@@ -62,7 +62,8 @@ def follow(tenant: Tenant, subscriptions: Iterable[Subscription]) -> tuple[Tenan
     chosen = current(known)
     if chosen is None:
         return tenant, known
-    marked = [replace(s, duplicate=s is not chosen and access.meaning(s.status).charges) for s in known]
+    marks = [s is not chosen and access.meaning(s.status).charges for s in known]
+    marked = [s if s.duplicate is mark else replace(s, duplicate=mark) for s, mark in zip(known, marks, strict=True)]
     tenant = replace(tenant, status=status_given_by(chosen), current_subscription_id=chosen.stripe_subscription_id)
     return tenant, marked
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from billing import clock
-from billing.domain.progress import Phase, Progress
+from billing.domain.progress import Phase, Progress, Span
 
 OVERLAP_SECONDS: Final = 2 * 3600  # clocks differ, and Stripe may list an event after a younger one
 KEPT_SECONDS: Final = 30 * 24 * 3600  # Stripe keeps events so long: https://docs.stripe.com/api/events
@@ -31,7 +31,7 @@ def begun(stored: Progress) -> Progress:
         objects_since=objects_since,
         objects_failed=False,
         resume_phase=Phase.DONE,
-        resume_cursor="",
+        spans=(),
         held_at=None,
     )
 
@@ -43,16 +43,21 @@ def resumed(stored: Progress) -> Progress:
         return stored
     if stored.began_at < now - KEPT_SECONDS:
         return begun(stored)
-    waiting = replace(stored, resume_phase=stored.phase, resume_cursor=stored.cursor)
+    waiting = replace(stored, resume_phase=stored.phase)
     return replace(waiting, phase=Phase.EVENTS, cursor=str(stored.began_at), began_at=now)
 
 
 def next_phase(progress: Progress) -> Progress:
     """The next phase, from its beginning. After the events of a resumed run, the place where the run was cut off."""
     if progress.phase is Phase.EVENTS and progress.resume_phase is not Phase.DONE:
-        resumed_at = replace(progress, phase=progress.resume_phase, cursor=progress.resume_cursor)
-        return replace(resumed_at, resume_phase=Phase.DONE, resume_cursor="")
-    return replace(progress, phase=_ORDER[_ORDER.index(progress.phase) + 1], cursor="")
+        return replace(progress, phase=progress.resume_phase, resume_phase=Phase.DONE, cursor="")
+    return replace(progress, phase=_ORDER[_ORDER.index(progress.phase) + 1], cursor="", spans=())
+
+
+def whole(progress: Progress) -> Span:
+    """All of the list that the phase compares. Subscriptions and open invoices are always all compared."""
+    always_all = progress.phase in (Phase.SUBSCRIPTIONS, Phase.OPEN_INVOICES)
+    return Span(since=0 if always_all else progress.objects_since)
 
 
 def finished(progress: Progress) -> Progress:

@@ -1,7 +1,7 @@
 """What a reconciliation found and did, for its caller, the log and the metrics."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,10 +27,12 @@ class Report:
     """`missed` counts the `seen` events that had not been applied, `late` those of them that are older than ten
     minutes.
 
-    `foreign` counts the `compared` objects whose owner we do not know.
+    `foreign` counts the `compared` objects whose owner we do not know. `continued`: how many runs did a part of the
+    work before, each of which started the next. `goes_on`: this one has started the next.
     """
 
     dry_run: bool
+    continued: int = 0
     seen: int = 0
     missed: int = 0
     late: int = 0
@@ -44,11 +46,17 @@ class Report:
     oldest_failed: int | None = None
     objects_failed: bool = False
     complete: bool = False
+    goes_on: bool = False
     stopped: str = ""
 
     def miss(self, created: int) -> None:
         self.missed += 1
         self.late += created < clock.seconds() - LATE_SECONDS
+
+    def quiet(self, found: Collection[Found]) -> None:
+        """Objects that do not differ."""
+        self.compared += len(found)
+        self.foreign += sum(one.foreign for one in found)
 
     def found(self, object_id: str, found: Found) -> None:
         self.compared += 1
@@ -98,6 +106,8 @@ class Report:
             "foreign": self.foreign,
             "complete": self.complete,
             "dryRun": self.dry_run,
+            "continued": self.continued,
+            "goesOn": self.goes_on,
         }
         return shown | ({"stopped": self.stopped} if self.stopped else {})
 

@@ -54,10 +54,10 @@ class References:
     def entities(self, tenant_id: str) -> list[Identity]:
         """The tenant, and the subscriptions, invoices and payments that the object may change."""
         return [
-            Identity(Kind.TENANT, tenant_id, tenant_id),
-            *(Identity(Kind.SUBSCRIPTION, one, tenant_id) for one in self.subscriptions),
+            _tenant(tenant_id),
+            *_subscriptions(tenant_id, *self.subscriptions),
             *(Identity(Kind.INVOICE, one, tenant_id) for one in self.invoices),
-            *(Identity(Kind.PAYMENT, one, tenant_id) for one in self.payments),
+            *_payments(tenant_id, *self.payments),
         ]
 
 
@@ -96,6 +96,63 @@ def references(stripe_object: Payload) -> References:
             return References(customer, payments=payments, changes_subscriptions=every, asks_all=every)
         case unknown:
             raise UnknownObject(f"No code handles objects of the kind {str(unknown)[:64]!r}.")
+
+
+# -- at a glance
+
+
+def at_first_glance(listed: Payload, referred: References, tenant_id: str) -> list[Identity]:
+    """The entities that tell whether a listed object differs from the table. `referred`: its `references`.
+
+    Fewer are needed than to change anything, and fewer than the object names. The entity itself shows whether it
+    differs. What follows from it shows like this:
+
+    - A tenant's status follows from one of its subscriptions, the current one, which comes first in an order of all of
+      them (`tenancy.current`). So each subscription needs to be compared only with the current one. If another one
+      came first, it would differ when it is compared itself.
+    - Only the first invoice of a subscription settles its checkout, once it is paid or void.
+    - Why an attempt to pay an invoice failed, and that no other one is on its way, its recorded payment says. A run
+      compares the payments before the invoices.
+    """
+    invoices = [Identity(Kind.INVOICE, one, tenant_id) for one in referred.invoices]
+    payments = _payments(tenant_id, *referred.payments)
+    subscriptions = _subscriptions(tenant_id, *referred.subscriptions)
+    match listed["object"]:
+        case "subscription":
+            return [_tenant(tenant_id), *subscriptions]
+        case "checkout.session":
+            return [_tenant(tenant_id), *invoices, *subscriptions]
+        case "payment_intent":
+            return payments
+        case "invoice":
+            payments += _payments(tenant_id, payloads.only_intent(listed) if payloads.attempted(listed) else None)
+            return [*invoices, *payments, *(subscriptions if payloads.may_settle_checkout(listed) else ())]
+        case other:
+            raise UnknownObject(f"No list has objects of the kind {str(other)[:64]!r}.")
+
+
+def at_second_glance(listed: Payload, referred: References, account: Account) -> list[Identity]:
+    """What else is needed, once the account has what `at_first_glance` named."""
+    tenant_id = account.tenant.tenant_id
+    if listed["object"] == "payment_intent":
+        known = account.payments.get(text(listed, "id"))
+        if known is None or (known.terminal and known.invoice_id):
+            return []  # unknown: it differs anyway. Counted in its invoice: it is counted once
+        return [Identity(Kind.INVOICE, one, tenant_id) for one in referred.invoices]
+    current = account.tenant.current_subscription_id
+    return [] if current in account.subscriptions else _subscriptions(tenant_id, current)
+
+
+def _tenant(tenant_id: str) -> Identity:
+    return Identity(Kind.TENANT, tenant_id, tenant_id)
+
+
+def _subscriptions(tenant_id: str, *ids: str | None) -> list[Identity]:
+    return [Identity(Kind.SUBSCRIPTION, one, tenant_id) for one in _present(*ids)]
+
+
+def _payments(tenant_id: str, *ids: str | None) -> list[Identity]:
+    return [Identity(Kind.PAYMENT, one, tenant_id) for one in _present(*ids)]
 
 
 def _present(*values: str | None) -> tuple[str, ...]:

@@ -187,6 +187,20 @@ def attempted(invoice: Payload) -> bool:
     return _is_open(invoice) and bool(maybe_whole(invoice, "attempt_count"))
 
 
+def only_intent(invoice: Payload) -> str | None:
+    """The PaymentIntent of an invoice that has one payment, which did not pay it."""
+    payments = entries(invoice, "payments")
+    if len(payments) != 1 or payments[0].get("status") == "paid":
+        return None
+    return id_in(part(payments[0], "payment"), "payment_intent")
+
+
+def with_failed_intent(invoice: Payload, code: str | None) -> Payload:
+    """The invoice as Stripe shows it with its PaymentIntents expanded, if its only one failed with this code."""
+    intent = {"id": only_intent(invoice), "status": "requires_payment_method", "last_payment_error": {"code": code}}
+    return {**invoice, "payments": [{"status": "open", "payment": {"payment_intent": intent}}]}
+
+
 def is_cut_off(invoice: Payload) -> bool:
     """Whether it has more lines than an invoice shows. https://docs.stripe.com/api/invoices/object#invoice_object-lines"""
     return flag(part(invoice, "lines"), "has_more") if isinstance(invoice.get("lines"), Mapping) else False
@@ -284,6 +298,11 @@ def _period(line: Payload) -> tuple[str | None, str | None]:
 
 def invoice_subscription(invoice: Payload) -> str | None:
     return id_in(_invoice_parent(invoice), "subscription") or id_in(invoice, "subscription")
+
+
+def may_settle_checkout(invoice: Payload) -> bool:
+    """Whether it is the first invoice of a subscription, as far as it says, and paid or void."""
+    return invoice.get("status") in ("paid", "void") and invoice.get("billing_reason") in (None, "subscription_create")
 
 
 def _invoice_parent(invoice: Payload) -> Payload:

@@ -4,23 +4,26 @@ The outcome is written only if the table still has the revisions that were read.
 entity that has not changed is not written.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
 from billing import clock, deadline, retry
 from billing.adapters.stripe_api import WORST_CASE_SECONDS
 from billing.adapters.table import items
+from billing.adapters.table.store import Table
 from billing.domain.entities import Entity, Identity, Invoice, completed
 from billing.domain.invoicing import by_time
 from billing.domain.order import Payload, Snapshot, content
 from billing.domain.records import RecordStatus
+from billing.domain.statuses import PaymentStatus
 from billing.errors import Unresolved
 from billing.replica import payloads
 from billing.replica.account import Account
 from billing.replica.decide import Decider, Decision
 from billing.replica.effects import EFFECTS, invoice_changed, payment_intent_changed, subscription_changed
-from billing.replica.effects.outcome import Answer, Effect, Fetch
+from billing.replica.effects.outcome import Answer, Effect, Fetch, Outcome
+from billing.replica.load import glances
 from billing.replica.stripe_event import Event
 
 type ComparedKind = Literal["subscription", "payment_intent", "invoice"]
@@ -77,6 +80,54 @@ def compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool = Fal
     return retry.attempts(lambda: compare(decider, listed, dry_run=dry_run), _BUSY)
 
 
+def glance(table: Table, listed: Sequence[Payload]) -> dict[str, Found]:
+    """Those of the listed objects, by their ids, that do not differ from the table, as far as a look at a part of their
+    accounts tells. Of the others only `compare_and_repair` can tell.
+
+    Costs some reads for all of them together (`load.glances`), asks Stripe nothing and writes nothing. Raises nothing:
+    what fails here fails again in `compare_and_repair`, which says of which object.
+    """
+    try:
+        accounts = glances(table, listed)
+    except Exception:  # noqa: BLE001 - see above
+        return {}
+    known = [(one["id"], accounts[one["id"]], one) for one in listed if one["id"] in accounts]
+    quiet = [(object_id, account) for object_id, account, one in known if account is None or _is_equal(account, one)]
+    return {object_id: Found(foreign=account is None) for object_id, account in quiet}
+
+
+def _is_equal(account: Account, listed: Payload) -> bool:
+    """Whether nothing would change. False also if the object cannot be read, or if only Stripe can say."""
+    try:
+        if listed["object"] == "checkout.session":
+            # Which subscription an expired session left behind, only all of them tell.
+            event = _event_of(_COMPLETED, listed)
+            answer = EFFECTS[_COMPLETED](event, account, None) if listed["status"] == "complete" else None
+            return isinstance(answer, Outcome) and not _of_checkout(_differing(account, answer))
+        if payloads.tells_too_little(listed):
+            listed, account = _with_its_payment(listed, account)
+        event = _read_of(listed)
+        answer = _EFFECTS[_kind(listed)](event, account, event.snapshot)
+        if not isinstance(answer, Outcome) or answer.status is not RecordStatus.PROCESSED:
+            return False
+        return not _differing(account, answer)
+    except Exception:  # noqa: BLE001 - see `glance`
+        return False
+
+
+def _with_its_payment(listed: Payload, account: Account) -> tuple[Payload, Account]:
+    """An open invoice that an attempt did not pay, with what the table has of its only payment. It is to be compared
+    before: by its own events, or by an earlier list of the run.
+
+    Raises `Unresolved` if only Stripe can say how the attempt stands.
+    """
+    intent_id = payloads.only_intent(listed) if listed["object"] == "invoice" else None
+    payment = account.payments.get(intent_id or "")
+    if payment is None or payment.status is not PaymentStatus.FAILED or payloads.is_cut_off(listed):
+        raise Unresolved("The list tells too little.")
+    return payloads.with_failed_intent(listed, payment.failure_code), replace(account, payments={})
+
+
 def refresh(decider: Decider, named: Payload) -> None:
     """Writes Stripe's present state of the object that is named, with all fields of this version, whether or not
     anything else has changed. `named` needs `object`, `id` and the tenant in its metadata.
@@ -117,11 +168,12 @@ def _compare_checkout(decider: Decider, listed: Payload, *, dry_run: bool) -> Fo
     decision = decider.decide(_event_of(event_type, listed), EFFECTS[event_type])
     if decision.account is None:
         return Found(foreign=True)
-    differing = _differing(decision.account, decision)
-    if not any(one.name in _OF_A_CHECKOUT for one in differing):
+    differing = _differing(decision.account, decision.outcome)
+    its_own = _of_checkout(differing)
+    if not its_own:
         return Found()
     if dry_run:  # the subscription is counted when it is compared itself
-        return Found(tuple(one for one in differing if one.name in _OF_A_CHECKOUT - {"subscription"}))
+        return Found(tuple(one for one in its_own if one.name != "subscription"))
     _write(decider, decision)
     return Found(differing)
 
@@ -134,7 +186,7 @@ def _compare_and_repair(decider: Decider, listed: Payload, *, dry_run: bool) -> 
         return Found(foreign=True)
     if payloads.tells_too_little(listed):
         return _compared_with_present(decider, event, effect, dry_run=dry_run)
-    if hint.outcome.status is RecordStatus.PROCESSED and not _differing(hint.account, hint):
+    if hint.outcome.status is RecordStatus.PROCESSED and not _differing(hint.account, hint.outcome):
         return Found()
     return _compared_with_present(decider, event, effect, dry_run=dry_run)
 
@@ -143,7 +195,7 @@ def _compared_with_present(decider: Decider, event: Event, effect: Effect, *, dr
     decision = _decided_by_present(decider, event, effect)
     if decision.account is None:
         return Found(foreign=True)
-    differing = _differing(decision.account, decision)
+    differing = _differing(decision.account, decision.outcome)
     if differing and not dry_run:
         _write(decider, decision)
     return Found(differing)
@@ -199,9 +251,13 @@ def _write(decider: Decider, decision: Decision) -> None:
 # -- what differs
 
 
-def _differing(account: Account, decision: Decision) -> tuple[Difference, ...]:
+def _of_checkout(differing: Iterable[Difference]) -> tuple[Difference, ...]:
+    return tuple(one for one in differing if one.name in _OF_A_CHECKOUT)
+
+
+def _differing(account: Account, outcome: Outcome) -> tuple[Difference, ...]:
     """What the outcome would change. A new time of the snapshot alone is no change."""
-    outcome, known = decision.outcome, _by_identity(account)
+    known = _by_identity(account)
     found = [one for entity in outcome.entities for one in _changes(known.get(entity.identity), entity)]
     if outcome.pointers and not found:
         return (Difference("pointer"),)
@@ -216,6 +272,8 @@ def _by_identity(account: Account) -> dict[Identity, Entity]:
 
 def _changes(before: Entity | None, after: Entity) -> list[Difference]:
     kind, whose = after.kind.lower(), after.identity.id
+    if before == after and before.revision:
+        return []
     if before is None or not before.revision:
         return [Difference(kind, whose, None, items.attributes(after))]
     old = content(completed(by_time(before, clock.now()) if isinstance(before, Invoice) else before, after))

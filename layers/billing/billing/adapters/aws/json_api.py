@@ -32,7 +32,7 @@ ATTEMPTS: Final = 2
 # The longest wait before the repetition, as AWS's SDKs have it for DynamoDB and for throttles.
 PAUSE_SECONDS: Final = 0.025
 THROTTLED_PAUSE_SECONDS: Final = 1.0
-_CONNECTIONS: Final = 10  # that are kept; a function needs one, and reconciliation some more
+_CONNECTIONS: Final = 20  # that are kept; a function needs one, and reconciliation one for each reader
 # Calls that AWS does only once under one token. Without it, a repeated transaction could fail on its first attempt.
 _WITH_TOKEN: Final = frozenset({"TransactWriteItems"})
 

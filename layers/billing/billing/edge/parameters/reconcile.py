@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, StrictBool
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from billing.edge.parameters import Parameters
 
@@ -19,3 +19,9 @@ class Reconcile(Parameters):
     """`dry_run`: writes nothing and only reports."""
 
     dry_run: Flag = False
+
+
+class Reconciling(Reconcile):
+    """What the function itself gets. `continued`: how many runs did a part of the work before this one."""
+
+    continued: Annotated[StrictInt, Field(ge=0)] = 0
