@@ -86,7 +86,7 @@ def _plot(goals: list[Goal], found: dict[str, float], into: Path) -> None:
             f'<rect x="{left}" y="{top + 18}" width="{scale:.0f}" height="14" fill="#d0d7de"/>',
             f'<rect x="{left}" y="{top + 18}" width="{value * scale:.0f}" height="14" fill="#0969da"/>',
             f'<rect x="{mark:.0f}" y="{top + 15}" width="2" height="20" fill="#cf222e"/>',
-            f'<text x="{left + value * scale + 6:.0f}" y="{top + 30}" fill="#1f2328">{value:.2f}</text>',
+            f'<text x="{left + 1.05 * scale:.0f}" y="{top + 30}" fill="#1f2328">{value:.2f}</text>',
         ]
     foot = len(goals) * high + 30
     parts.append(
