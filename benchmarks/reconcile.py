@@ -1,12 +1,12 @@
 """Measures a reconciliation in which nothing differs: its CPU time and its calls.
 
-    python benchmarks/reconcile.py --tenants 200 1000 --code . ../before
+    python -m benchmarks.reconcile --tenants 200 1000 --code ../before .
 
 Each tenant has a subscription that was renewed once: two paid invoices and two payments, of which the newer ones are
-less than 35 days old. `--code` names
-working copies of this project, which are measured one after the other on the same account. The stand-in of Stripe and
-DynamoDB Local are processes of their own, so their CPU time does not count. The handler of the function runs as in
-Lambda. A result is the least of several runs: what else the machine does only adds.
+less than 35 days old. `--code` names working copies of this project, which are measured one after the other on accounts
+that are alike. The stand-in of Stripe and DynamoDB Local are processes of their own, so their CPU time does not count.
+The handler of the function runs as in Lambda. A result is the least of several runs: what else the machine does only
+adds.
 """
 
 import argparse

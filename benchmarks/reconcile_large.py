@@ -1,6 +1,6 @@
-"""Simulates the reconciliation of a large account from what benchmarks/reconcile.py measured.
+"""Simulates the reconciliation of a large account from what `benchmarks.reconcile` measured.
 
-    python benchmarks/reconcile_large.py --quiet 0.4 --careful 4.5
+    python -m benchmarks.reconcile_large --quiet 0.29 --careful 5.9
 
 The pace of the calls of Stripe, the number of readers, the sizes of pages and the time of a run are those of the code.
 What is not measured is named: how long Stripe takes, and how much slower Lambda's processor is than this one.
