@@ -25,6 +25,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.measure import keep
 from billing.inbox.signature import sign
 from billing.replica.effects import EFFECTS
 from local.commands import seed
@@ -32,6 +33,7 @@ from local.scenarios import Scene
 from local.stack import Stack, temporary
 
 TIMEOUT = 600.0
+SENDERS = 8
 WARM_SHARE = 4  # so many events are measured for one that was sent before
 
 
@@ -157,6 +159,8 @@ def measure(stack: Stack, events: int, senders: int) -> None:
     rate, took = len(chosen) / told["seconds"], told["took"]
     print(f"{stack.database}, {senders} senders, {len(chosen)} events of {len(of_tenants) - warm} tenants")
     print(f"{rate:.1f} events/s: {told['seconds']:.2f} s from the first request to the last answer")
+    if senders == SENDERS and os.environ["DYNAMODB"] == "local":
+        keep("local_stack", {"the local stack, 8 senders: events a second": rate})
     print(f"answers: {told['answers']}, calls of Stripe: {len(stack.stripe.calls) - calls}")
     median, late = (took[len(took) * share // 100] * 1000 for share in (50, 95))
     print(f"one answer: median {median:.0f} ms, 95 % below {late:.0f} ms")
@@ -178,7 +182,7 @@ def _drain(stack: Stack) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--events", type=int, default=300)
-    parser.add_argument("--senders", type=int, default=8)
+    parser.add_argument("--senders", type=int, default=SENDERS)
     parser.add_argument("--moto", action="store_true", help="moto in the place of DynamoDB Local")
     parser.add_argument("--send-to", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()

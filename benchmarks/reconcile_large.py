@@ -108,8 +108,8 @@ class Simulation:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulates the reconciliation of a large account.")
     parser.add_argument("--tenants", type=int, default=1_000_000)
-    parser.add_argument("--quiet", type=float, required=True, help="CPU ms for an object that does not differ")
-    parser.add_argument("--careful", type=float, required=True, help="CPU ms for an object that is repaired")
+    parser.add_argument("--quiet", type=float, default=0.29, help="CPU ms for an object that does not differ")
+    parser.add_argument("--careful", type=float, default=5.9, help="CPU ms for an object that is repaired")
     parser.add_argument("--stripe", type=float, default=0.5, help="seconds that Stripe takes for a page or an object")
     parser.add_argument("--slower", type=float, default=1.5, help="Lambda's processor beside this one")
     asked = parser.parse_args()
