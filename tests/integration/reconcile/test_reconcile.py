@@ -27,7 +27,7 @@ from billing.adapters.table.store import Table
 from billing.domain import tenancy
 from billing.domain.progress import Phase, Progress, Span
 from billing.domain.records import RecordStatus
-from billing.domain.statuses import InvoiceStatus, PaymentStatus, TenantStatus
+from billing.domain.statuses import CheckoutPayment, InvoiceStatus, PaymentStatus, TenantStatus
 from billing.errors import AwsUnavailable
 from billing.inbox.inbox import Inbox, Receipt
 from billing.reconcile import phases, readers
@@ -577,9 +577,22 @@ def test_of_an_invoice_in_dunning_its_payment_tells_why(true: World) -> None:
     true.stripe.calls.clear()
     [payment] = store.all("invoice_payment", invoice=invoice["id"])
     intent = store.get("payment_intent", payment["payment"]["payment_intent"])
-    intent |= {"status": "processing", "last_payment_error": None}  # a bank debit: no event of the invoice tells of it
+    intent["status"] = "processing"  # a bank debit after the failure: no event of the invoice tells of it
     run(true)
     assert ("GET", f"/v1/invoices/{invoice['id']}") in true.stripe.calls
+
+
+def test_a_first_invoice_that_is_paid_settles_its_checkout_also_at_a_glance(true: World) -> None:
+    """The invoice itself does not differ, and the checkout is too old to be compared."""
+    [session] = true.stripe.store.all("checkout.session")
+    session["created"] -= 100 * DAY
+    true.stripe.store.forget("event")
+    tenant = true.tenant()
+    assert tenant
+    waiting = replace(only_subscription(true), checkout_payment=CheckoutPayment.PENDING)
+    true.table.write([waiting, replace(tenant, status=TenantStatus.PENDING)])
+    assert run(true)["differing"] == {"subscription.checkoutPayment": 1, "tenant.status": 1}
+    assert only_subscription(true).checkout_payment is CheckoutPayment.SETTLED
 
 
 def test_an_object_that_cannot_be_read_does_not_disturb_the_others_of_its_page(true: World) -> None:
