@@ -1,7 +1,4 @@
-"""Compares the table with Stripe: every hour, when start_reconciliation asks, and to go on when a run's time was over.
-
-Event: `{"dryRun": true}` or `{}`.
-"""
+"""Compares the table with Stripe: each hour, when asked, and when a run's time was over. Event: `{"dryRun": true}`."""
 
 from typing import Any
 
