@@ -35,7 +35,7 @@ demo: setup ## One tenant's life, step by step, on a stack of its own
 ## FULL=1 shows the whole table after each step
 	@$(BIN)/python -m local.commands.demo $(GIVEN)
 
-test: setup ## All tests, some eight minutes; a part: TESTS=tests/unit
+test: setup ## All tests, some ten minutes; a part: TESTS=tests/unit
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 ##@ The local stack, and the commands for the one that runs

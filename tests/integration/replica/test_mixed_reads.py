@@ -19,15 +19,6 @@ from tests.integration.support import state
 from tests.world import World
 
 
-def by_debit(world: World) -> list[Object]:
-    """The first payment is on its way for days, and then succeeds."""
-    world.plan()
-    session = world.subscribe("processing")
-    first = world.new_events()
-    checkout.settle_checkout(world.stripe.store, session, paid=True)
-    return [*first, *world.new_events()]
-
-
 def paid_elsewhere(world: World) -> list[Object]:
     """Checkout declines the card, and the first invoice is paid on its own page: only its event says so."""
     world.plan()
@@ -48,7 +39,7 @@ def renewed_and_canceled(world: World) -> list[Object]:
     return world.new_events()
 
 
-@pytest.mark.parametrize("history", [by_debit, paid_elsewhere, renewed_and_canceled])
+@pytest.mark.parametrize("history", [paid_elsewhere, renewed_and_canceled])
 def test_an_event_that_is_applied_within_a_read(
     world: World, history: Callable[[World], list[Object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
