@@ -6,6 +6,7 @@ if nothing is left to do.
 
 import os
 import sys
+from functools import cache
 
 import boto3
 
@@ -40,7 +41,7 @@ def _sign_in(session: boto3.Session) -> None:
         now = found.get_frozen_credentials()
         return Credentials(str(now.access_key), str(now.secret_key), now.token)
 
-    bootstrap.keys = lambda: keys
+    bootstrap.keys = cache(lambda: keys)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,12 @@ def prepare(*services: str) -> None:
         stripe_api.prepare(services)
 
 
+@cache
 def keys() -> credentials.Provider:
-    """Of the function's role. A program on an operator's machine replaces this function before its first use."""
+    """Of the function's role, for all clients: under SnapStart they are asked for over the network.
+
+    A program on an operator's machine replaces this function before its first use.
+    """
     return credentials.provider()
 
 
@@ -109,7 +113,7 @@ def inbox() -> "Inbox":
 
 def reset() -> None:
     """Forgets everything that was built, for a test that changes the environment."""
-    for built in (settings, table, rate_limit, bus, background, secrets, _stripe, decider, inbox):
+    for built in (settings, keys, table, rate_limit, bus, background, secrets, _stripe, decider, inbox):
         built.cache_clear()
 
 

@@ -18,13 +18,10 @@ from billing.adapters.table.store import Table
 from billing.announce import changes
 from billing.domain import announcements
 from billing.domain.announcements import LATEST, Announcement, Version
-from billing.domain.entities import Entity, Invoice, Kind, Payment, Subscription, Tenant
+from billing.domain.entities import OF_A_TENANT, Kind
 from billing.edge.stream import Failed, Record, together
 from billing.observability import logger, metrics
 
-_ENTITIES: Final[Mapping[str, type[Entity]]] = {
-    entity.kind: entity for entity in (Tenant, Subscription, Invoice, Payment)
-}
 _ID_NAMES: Final = {
     Kind.TENANT: "tenantId",
     Kind.SUBSCRIPTION: "subscriptionId",
@@ -124,7 +121,7 @@ def _note(details: Iterable[dict[str, Any]]) -> None:
 
 
 def announcements_of(before: items.Item, after: items.Item, version: Version = LATEST) -> list[Announcement]:
-    entity = _ENTITIES.get(after.get("SK", "").split("#")[0])
+    entity = OF_A_TENANT.get(after.get("SK", "").split("#")[0])
     if entity is None or keys.tenant_of(after["PK"]) is None:
         return []
     return announcements.of(items.entity(entity, before) if before else None, items.entity(entity, after), version)

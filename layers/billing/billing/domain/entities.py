@@ -325,3 +325,8 @@ class Payment(Replica):
 BOOKKEEPING: Final = frozenset(field.name for field in fields(Replica)) | {"subscriptions", "listed_at"}
 # Stripe makes these addresses anew each time that an invoice is read, so a new one is no change.
 ADDRESSES: Final = frozenset({"hosted_url", "pdf"})
+
+# The entities that belong to a tenant, by their kinds.
+OF_A_TENANT: Final[Mapping[str, type[Entity]]] = {
+    entity.kind: entity for entity in (Tenant, Subscription, Invoice, Payment)
+}

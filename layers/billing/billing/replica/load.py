@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from billing.adapters.table import items, keys
 from billing.adapters.table.keys import Key
 from billing.adapters.table.store import Table
-from billing.domain.entities import Entity, Identity, Invoice, Kind, Payment, Subscription, Tenant
+from billing.domain.entities import OF_A_TENANT, Identity, Invoice, Kind, Subscription, Tenant
 from billing.domain.ids import is_tenant_id
 from billing.domain.invoicing import is_first
 from billing.domain.order import Payload
@@ -19,13 +19,6 @@ from billing.replica.account import Account, References, at_first_glance, at_sec
 from billing.replica.reading import text
 
 type _Found = Mapping[Key, items.Item]
-
-_ENTITIES: Final[Mapping[Kind, type[Entity]]] = {
-    Kind.TENANT: Tenant,
-    Kind.SUBSCRIPTION: Subscription,
-    Kind.INVOICE: Invoice,
-    Kind.PAYMENT: Payment,
-}
 
 
 @dataclass(frozen=True)
@@ -58,11 +51,11 @@ class _Asked:
 
     def account(self, owner: str, held: Iterable[Identity], found: _Found) -> Account:
         """The account with those of the entities that were found. Of its subscriptions it has no others."""
-        of_kind: dict[Kind, dict[str, Any]] = {kind: {} for kind in _ENTITIES}
+        of_kind: dict[Kind, dict[str, Any]] = {kind: {} for kind in Kind}
         for one in held:
             item = found.get(keys.of(one))
             if item:
-                of_kind[one.kind][one.id] = items.entity(_ENTITIES[one.kind], item)
+                of_kind[one.kind][one.id] = items.entity(OF_A_TENANT[one.kind], item)
         customer = self.referred.customer
         return Account(
             tenant=of_kind[Kind.TENANT].get(owner) or Tenant(tenant_id=owner),
