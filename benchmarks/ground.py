@@ -19,6 +19,7 @@ from billing.domain.writes import Pointer, StripeId
 from local import template
 from local.aws.clients import REGION, TIME_LIMIT_FACTOR, Credentials
 from local.aws.dynamodb_local import DynamoDBLocal
+from local.aws.worker import load
 from local.ports import free_port
 
 WEBHOOK_SECRET: Final = "whsec_benchmark"  # noqa: S105 - of nothing
@@ -68,6 +69,12 @@ def functions_of(stripe: str = "") -> list[template.Function]:
     given = dict.fromkeys(template.raw()["Parameters"], "https://app.example.com/")
     given |= {"TenantClaim": "tenant_id", "AdminScope": "billing:admin", "TenantCallsPerMinute": "6000"}
     return template.functions(given, {"STRIPE_API_BASE": stripe})
+
+
+def webhook() -> Any:
+    """The handler of the webhook's function."""
+    function = next(one for one in functions_of() if one.code.name == "stripe_webhook")
+    return load(function.code, function.handler)
 
 
 def _serve(stack: ExitStack, calls: list[str]) -> str:

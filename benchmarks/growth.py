@@ -18,7 +18,6 @@ from billing.adapters.table import items, keys
 from billing.domain import tenancy
 from billing.domain.entities import Entity, Subscription, Tenant
 from billing.observability import logger
-from local.aws.worker import load
 from local.commands.sign import delivery
 
 TENANTS = 100_000
@@ -31,8 +30,7 @@ _names = count()
 def main(most: int) -> None:
     with ground.standing(), redirect_stdout(io.StringIO()) as log:
         logger.registered_handler.setStream(log)  # type: ignore[attr-defined]
-        webhook = next(f for f in ground.functions_of() if f.code.name == "stripe_webhook")
-        handler = load(webhook.code, webhook.handler)
+        handler = ground.webhook()
         ground.add_plan(bootstrap.table())
         for _ in range(3):
             _live(handler, 0, Figures())

@@ -26,7 +26,7 @@ from benchmarks.measure import HEADS, Figures, keep, low, machine, show
 from billing import bootstrap, clock
 from billing.adapters.aws.json_api import DYNAMODB, JsonApi
 from billing.observability import logger
-from local.aws.worker import Context, load
+from local.aws.worker import Context
 from local.commands.sign import delivery
 
 TENANTS = 40
@@ -53,8 +53,7 @@ def main(tenants: int) -> None:
 
 
 def _measured(standing: ground.Ground, tenants: int) -> tuple[dict[str, Figures], Counter[str], Counter[str]]:
-    webhook = next(f for f in ground.functions_of() if f.code.name == "stripe_webhook")
-    handler = load(webhook.code, webhook.handler)
+    handler = ground.webhook()
     table = bootstrap.table()
     seeds: Requests = []
     with _recorded(seeds):
